@@ -223,7 +223,7 @@ def _upgrade_locked(conn: Connection, attempts: Attempts) -> UpgradeReport:
     before = 0 if old else max(applied, default=0)
     if before > program_version():
         require_current(before)
-    attempts.before = before if attempts.before is None else attempts.before
+    first = attempts.before = before if attempts.before is None else attempts.before
     done = [
         name
         for version, name, _ in sql.migrations()
@@ -239,7 +239,7 @@ def _upgrade_locked(conn: Connection, attempts: Attempts) -> UpgradeReport:
         if not _is_applied(applied, version, name, text)
     ]
     statistics.renew_unknown(conn)
-    return UpgradeReport(attempts.before, program_version(), (*done, *new))
+    return UpgradeReport(first, program_version(), (*done, *new))
 
 
 def require_released(conn: Connection) -> None:
