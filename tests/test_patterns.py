@@ -148,6 +148,8 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
         "fullmatch",
         ("Invalid value for " + "a" * LENGTH, "Invalid value for 'a'" + " / 'a'" * 16_000),
     ),
+    "pfa_core.files.trail._QUOTED": ("search", ("a" * LENGTH,)),
+    "pfa_core.files.trail._RESTORES": ("fullmatch", ("restores entry " + "0" * LENGTH,)),
     "pfa_cli.render.usage._WORDS": (
         "sub",
         ("is not in the range " + "1<=x<=" * 16_000, "is not in the range " + "1" * LENGTH),

@@ -173,7 +173,9 @@ class TrailReader:
             raise self._altered(f"link {self.number + 1} is missing")
         if facts.get("entries") != count:
             raise self._altered(f"link {number} has {count} entries")
-        row = _row([self.head.organization, facts.get("linkId"), str(count), self._epoch(facts)])
+        row = _row(
+            [self.head.organization, str(facts.get("linkId")), str(count), self._epoch(facts)]
+        )
         link_facts = sha256(row + content).digest()
         digest = sha256(self.digest + number.to_bytes(8, "big") + link_facts).digest()
         if digest.hex() != facts.get("digest"):
@@ -206,6 +208,7 @@ class TrailReader:
                 begin = place + len(key)
                 value, place = _scan(text, begin)
                 values[name] = text[begin:place] if name in _JSON else value
+            "".join(map(str, values.values())).encode()  # half a surrogate pair is not a text
         except (ValueError, RecursionError):
             values = {}
         if text[place:] != "}\n" or not values.keys() >= _ALWAYS:
@@ -245,6 +248,7 @@ class TrailReader:
         line = self._line()
         try:
             facts = json.loads(line)
+            json.dumps(facts, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             facts = None
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
@@ -282,6 +286,7 @@ class TrailReader:
     def _facts(self, line: bytes) -> dict[str, Any]:
         try:
             facts = json.loads(line)
+            json.dumps(facts, ensure_ascii=False).encode()  # half a surrogate pair is not a text
         except (ValueError, RecursionError):
             facts = None
         if not isinstance(facts, dict):

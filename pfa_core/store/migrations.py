@@ -106,7 +106,8 @@ def upgrade_with_others(conn: Connection) -> int | None:
         # A session may take its lock more than once.
         return upgrade(conn).after
     finally:
-        conn.execute(_SQL["unlock"], {"key": _LOCK})
+        if not conn.closed:
+            conn.execute(_SQL["unlock"], {"key": _LOCK})
 
 
 def _upgrade_whole(
@@ -136,7 +137,7 @@ def make(conn: Connection, version: int) -> None:
     conn.execute(_SQL["create"])
     for number, name, text in sql.migrations():
         if number <= version:
-            _apply(conn, number, name, text, distributed=False)
+            _apply(conn, number, name, text, Attempts(), distributed=False)
 
 
 def distribute(

@@ -5,13 +5,16 @@ A parser gets bytes. It reads them, or refuses them with an error of the program
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import zipfile
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +31,9 @@ from pfa_core.exact_json import JsonFault
 from pfa_core.files.baseline import read_baseline
 from pfa_core.files.bundle import BundleReader, BundleWriter
 from pfa_core.files.deltas import read_delta_file
+
+# What digests an entry has no public name: the database does it too.
+from pfa_core.files.trail import TrailHead, TrailReader, TrailWriter, _row  # pyright: ignore[reportPrivateUsage]
 from pfa_core.model.change_order import decode_place
 from pfa_core.model.cursor import decode_cursor
 from pfa_core.model.ordering import CHANGES
@@ -172,6 +178,34 @@ def _bundles() -> list[bytes]:
     return [made.getvalue()]
 
 
+def _trail(content: bytes) -> object:
+    """The content as lines of an archive: of bent packed bytes a reader sees nothing."""
+    return list(TrailReader(io.BytesIO(gzip.compress(content, 1)), "trail.gz").entries())
+
+
+def _trails() -> list[bytes]:
+    made = io.BytesIO()
+    TrailWriter(made, TrailHead("ORG", 1, 1, "", NOW)).finish(2, b"")
+    head = gzip.decompress(made.getvalue()).splitlines(keepends=True)[0]
+    reader, at = TrailReader(io.BytesIO(gzip.compress(head)), "trail.gz"), NOW.isoformat()
+    stem = f'"at": "{at}", "userId": "ann", "action": "save", "reason": "why, \\"so\\""'
+    entries = [
+        f'{{"entryId": "e{number}", {stem}, "before": {{"a": 1.50}}}}\n' for number in (1, 2)
+    ]
+    digests = (reader._entry_digest(reader._entry(line), "e1") for line in entries)
+    content = sha256(b"".join(digests)).digest()
+    facts = sha256(_row(["ORG", "e1", "2", reader._epoch({"at": at})]) + content).digest()
+    digest = sha256((1).to_bytes(8, "big") + facts).hexdigest()
+    link = f'{{"link": 1, "linkId": "e1", "entries": 2, "at": "{at}", "digest": "{digest}"}}\n'
+    lines = head + link.encode() + "".join(entries).encode()
+    end = {
+        "end": {"links": 1, "entries": 2},
+        "digest": digest,
+        "sha256": sha256(lines).hexdigest(),
+    }
+    return [lines + json.dumps(end).encode() + b"\n"]
+
+
 @cache  # to write it takes four times as long as to read what is put into it
 def _workbook() -> bytes:
     made = io.BytesIO()
@@ -211,6 +245,7 @@ TARGETS: Mapping[str, Target] = {
     "records-csv": Target(_baseline("csv")),
     "records-auto": Target(_baseline("auto")),
     "bundle": Target(_bundle, made=_bundles),
+    "trail": Target(_trail, made=_trails),
     "field-map": Target(_field_map),
     "filters": Target(_filters),
     "where": Target(lambda content: parse(_text(content))),
