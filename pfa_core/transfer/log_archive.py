@@ -212,6 +212,9 @@ def _written(
 
         def work(conn: Connection[Any]) -> None:
             _require(conn, principal, authorize(conn, principal, Operation.ARCHIVE_LOG))
+            last = archives.last(conn, principal.organization_id)
+            if last != (span.past[-1] if span.past else None):
+                raise _overtaken(last, "nothing was written or removed")
             # A transaction that is done again writes it again.
             file.seek(0)
             file.truncate()
@@ -277,11 +280,7 @@ def _remove(tx: Tx, *, checked: _Checked) -> LogArchiveResult:
     if last and last.sha256 == checked.sha256:  # by a call whose commit was not answered
         return replace(_result(checked, kept=last.kept, removed=0), already=True)
     if begin.number != head.first - 1 or begin.digest.hex() != head.previous:
-        raise IllegalTransition(
-            f"other links were archived meanwhile: {last.file if last else 'none'}; nothing was removed,"
-            f" {checked.path} is not needed",
-            hint="type: pfa log --action archive; then delete the file",
-        )
+        raise _overtaken(last, f"nothing was removed, {checked.path} may be deleted")
     if audit_chain.link_digest(conn, code, head.last) != checked.digest:
         raise InvalidData(
             f"{checked.path} is of another trail than the database has; nothing was removed",
@@ -336,6 +335,13 @@ def _result(checked: _Checked, *, kept: int, removed: int) -> LogArchiveResult:
         sha256=checked.sha256,
         anchor=f"{head.last}:{checked.digest.hex()}" if checked.digest else "",
         already=False,
+    )
+
+
+def _overtaken(last: LogArchive | None, kept: str) -> IllegalTransition:
+    return IllegalTransition(
+        f"other links were archived meanwhile: {last.file if last else 'none'}; {kept}",
+        hint="type: pfa log --action archive",
     )
 
 

@@ -27,7 +27,7 @@ pytestmark = only_root
 # The interpreter's files may be out of the other user's reach: all is imported before becoming them, once.
 ZYGOTE = """
 import importlib, json, os, pkgutil, sys, tempfile
-import pfa_cli, pfa_core, psycopg, simplejson, tabulate
+import jwt, pfa_cli, pfa_core, psycopg, simplejson, tabulate
 for package in (pfa_core, pfa_cli):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not found.name.endswith("__main__"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pfa_core
 from pfa_core import Change, Filters, Relative, Selection, errors
 from pfa_core.drafts import save_portions, withdraw
 from pfa_core.drafts.save import SaveResult
+from pfa_core.drafts.unset import UnsetResult
 from pfa_core.store import portions
 from tests.factories import World, a_world, draft, record
 from tests.life_cycle.views import everything, stored
@@ -108,6 +110,8 @@ def shown(result: Any) -> Any:
         saved = [(one.pfa_id, one.version, one.status) for one in result.saved]
         sizes = list(result.sessions.values())
         return saved, result.errors, sizes, result.unchanged, result.emptied, result.skipped
+    if isinstance(result, UnsetResult):
+        return replace(result, preview=None)
     return result
 
 
@@ -130,7 +134,8 @@ def test_so_do_portions_that_end_where_their_texts_are_long(
     world: World, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     whole = shown(CALLS[name](world, True))
-    monkeypatch.setattr(save_portions, "CHARACTERS", 1)
+    for module in ("save", "save_portions"):
+        monkeypatch.setattr(f"pfa_core.drafts.{module}.CHARACTERS", 1)
     taken: list[int] = []
     take = save_portions.Saving.take
     monkeypatch.setattr(

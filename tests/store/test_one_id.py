@@ -137,6 +137,7 @@ def test_every_statement_over_ids_has_a_variant_for_one_but_those_of_whole_runs(
         "audit.of_records",
         "audit.discarded",
         "changes.settled",
+        "changes.settled_archived",
         "comparison.drop",
         "conflicts.hold",
         "mirror.drop_known",
