@@ -70,13 +70,7 @@ def unset_fields(
     result, faults, lost, at = UnsetResult([], [], []), list[Fault](), set[PfaId](), tx.now()
     preview = preview_of(tx, dry_run=dry_run)
     for some in in_portions(ids):
-        records = _lock_drafted(tx, some, lost)
-        faults += _faults_of_rest(records, names)
-        if preview:
-            _compare(preview, records, names)
-        if not faults:
-            drafts = [item.draft for item in records if item.draft]
-            _unset(tx, drafts, names, at, result)
+        faults += _unset_some(tx, some, names, result, lost, preview, at=at, write=not faults)
     _refuse(filters, lost, faults)
     if not (result.unset or result.emptied or result.unchanged):
         from pfa_core.store.suggestions import suggest
@@ -96,6 +90,34 @@ def _changed_ids(tx: Tx, filters: Filters) -> list[PfaId]:
     """
     changed = filters if filters.id else replace(filters, changed=True)
     return matching_ids(tx, changed)
+
+
+def _unset_some(
+    tx: Tx,
+    ids: Sequence[PfaId],
+    fields: frozenset[str],
+    result: UnsetResult,
+    lost: set[PfaId],
+    preview: Preview | None,
+    *,
+    at: datetime,
+    write: bool,
+) -> list[Fault]:
+    """Remove the fields from a portion of drafts, if all stay valid.
+
+    Ids that are no records are added to `lost`. Nothing of the portion is kept, so that one is in memory
+    at a time.
+
+    Args:
+        write: Or look for faults only.
+    """
+    records = _lock_drafted(tx, ids, lost)
+    faults = _faults_of_rest(records, fields)
+    if preview:
+        _compare(preview, records, fields)
+    if write and not faults:
+        _unset(tx, [item.draft for item in records if item.draft], fields, at, result)
+    return faults
 
 
 def _compare(preview: Preview, records: Sequence[CurrentRecord], fields: frozenset[str]) -> None:

@@ -58,8 +58,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
         def __missing__(self, source: str) -> Path:
             base = reachable_directory("pfa-major-")
             bases.append(base)
-            self[source] = base / "pfa"
             _make(base, programs(source), tmp_path_factory.mktemp("major"))
+            self[source] = base / "pfa"  # not before: of a skip the next test would find a folder
             return self[source]
 
     try:
