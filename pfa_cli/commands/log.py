@@ -74,9 +74,10 @@ class LogGroup(Group):
 
     def _names_command(self, ctx: Any, args: list[str]) -> bool:
         """Tell whether the first word beside options and their values is a command."""
+        show = self.get_command(ctx, "show")
         with_value = {
             name
-            for param in self.get_params(ctx)
+            for param in [*self.get_params(ctx), *(show.params if show else ())]
             if param.param_type_name == "option" and not getattr(param, "is_flag", False)
             for name in param.opts
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -89,11 +90,13 @@ def init(call: Invocation, talk: Talk, name: Name = "") -> None:
     code = call.settings.organization
     if not code:
         raise InvalidRequest("no organization is given", hint="type: pfa init --org CODE")
+    profile = call.settings.profile
+    where = f" --profile {shlex.quote(profile)}" if profile else ""
     result = core.initialize(call.database, call.settings, code, name=name)
     show_facts(document(result), call.look(Format.TABLE), id_column="organization")
     code = result.organization_id
-    new = f"pfa sync pull --org {code} --from FILE"
-    talk.say(f"next: {new if result.created else f'pfa status --org {code}'}")
+    new = f"pfa sync pull --org {code}{where} --from FILE"
+    talk.say(f"next: {new if result.created else f'pfa status --org {code}{where}'}")
 
 
 @command(

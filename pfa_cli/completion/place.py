@@ -148,8 +148,8 @@ def _token(given: Mapping[str, str], environ: Mapping[str, str], profile: Mappin
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if folder and (text := _content(os.path.join(folder, "pfa-token"))):
         return text
-    usual = os.path.join(_config_dir(environ), "token")
-    return _content(os.path.expanduser(_text(profile, "token_file") or usual))
+    stored = os.path.expanduser(_text(profile, "token_file") or "token")
+    return _content(os.path.join(_config_dir(environ), stored))
 
 
 def _content(path: str) -> str:

@@ -75,7 +75,9 @@ def report_text(report: LogReport) -> str:
         lines.append(f"the audit trail is intact: {seen}")
     if report.archived_links:
         older = count(report.archived_links, "older link")
-        how = "verified too" if report.verified_files else "not verified here: --archive FILE..."
+        good, files = report.verified_files, len(report.files)
+        how = "verified too" if good == files else f"{good} of {files} files verified"
+        how = how if good else "not verified here: --archive FILE..."
         lines.append(f"{older} archived in {', '.join(map(plain, report.files))}, {how}")
     return "\n".join([*lines, f"anchor {report.anchor}"])
 

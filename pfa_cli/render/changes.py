@@ -97,7 +97,9 @@ def saved_text(result: SaveResult) -> str:
 def preview_lines(preview: SavePreview) -> Iterator[str]:
     """Describe what a dry run would change, a line for each field."""
     if preview.records > MOST_IN_TABLE:
-        yield f"{EXAMPLES} of {preview.records:,} records are shown; -o json has the first hundred"
+        named = len(preview.changed)
+        more = "them all" if preview.records == named else f"{named} of them"
+        yield f"{EXAMPLES} of {preview.records:,} records are shown; -o json has {more}"
     names = [each.field for each in preview.fields]
     width = max(map(len, names))
     for each in preview.fields:

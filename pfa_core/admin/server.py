@@ -162,8 +162,9 @@ def database_url(settings: Settings) -> str:
     """
     if settings.database_url is not None:
         return settings.database_url
-    with open_database(settings) as db:
-        db.administer(lambda _: None)
+    # As its owner, for whom it keeps connections where all others are taken.
+    with open_database(settings) as db, db.administration() as owner:
+        owner.administer(lambda _: None)
     return server.url(settings.embedded_dir)
 
 

@@ -63,7 +63,7 @@ class LogReport:
 
     How many links and entries are in the database, the chain's end as `anchor` for a later check, and the flaws,
     the first thousand of `flaw_count`. `archived_links` and `archived_entries` are in files in place of it; `files`
-    are the names of those, and `verified_files` how many of them were read.
+    are the names of those, and `verified_files` how many of them were read and found whole.
     """
 
     links: int
@@ -156,8 +156,7 @@ def verified(
     _check_archives(found, past)
     if past:
         _check_kept(conn, organization_id, found, past[-1])
-    if files:
-        _check_files(found, organization_id, past, files)
+    agreeing = _check_files(found, organization_id, past, files) if files else 0
     last = _walk(conn, organization_id, found, begin)
     end = audit_chain.head(conn, organization_id)
     _compare_end(found, last, end)
@@ -171,7 +170,7 @@ def verified(
         archived_links=begin.number,
         archived_entries=sum(one.entries for one in past),
         files=[one.file for one in past],
-        verified_files=len(files),
+        verified_files=agreeing,
         anchor=f"{end.number}:{end.digest.hex()}",
         flaw_count=found.flaw_count,
         flaws=found.flaws,
@@ -217,24 +216,29 @@ def _check_files(
     code: OrganizationId,
     past: Sequence[LogArchive],
     files: Sequence[ExaminedFile],
-) -> None:
-    """Compare files with the archives that the trail says.
+) -> int:
+    """Compare files with the archives that the trail says; count those that agree.
 
     Each is there, whole, and joins the one before.
     """
-    by_place = {(one.head.first, one.head.last): one for one in files}
-    before = b""
+    by_place: dict[tuple[int, int], list[ExaminedFile]] = {}
+    for one in files:
+        by_place.setdefault((one.head.first, one.head.last), []).append(one)
+    before, good = b"", 0
     for archive in past:
-        file = by_place.pop((archive.first, archive.last), None)
-        if file is None:
+        given = by_place.pop((archive.first, archive.last), [])
+        faults = [file.fault or _difference(code, archive, file, before) for file in given]
+        good += "" in faults
+        if not given:
             message = f"{_links(archive.first, archive.last)} archived in {archive.file}, which was not given"
             report.add(FlawKind.LINKS_MISSING, archive.first, None, message)
-        elif fault := file.fault or _difference(code, archive, file, before):
+        for fault in filter(None, faults):
             report.add(FlawKind.ARCHIVE, archive.first, None, fault)
         before = archive.digest
-    for file in by_place.values():
+    for file in (one for some in by_place.values() for one in some):
         message = f"{file.path} is not an archive of this trail"
         report.add(FlawKind.ARCHIVE, file.head.first, None, message)
+    return good
 
 
 def _difference(

@@ -338,7 +338,7 @@ def _credential(environ: Mapping[str, str]) -> Path | None:
 
 
 def _stored(profile: Mapping[str, Any], config_dir: Path) -> Path:
-    return _path(profile.get("token_file") or str(config_dir / "token"))
+    return config_dir / _path(profile.get("token_file") or "token")
 
 
 def _token(

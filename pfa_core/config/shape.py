@@ -117,7 +117,7 @@ class Profile(Shape):
         "whether a pooler lies between; `prepared`: one that keeps prepared statements",
         "yes, no or prepared",
     )
-    token_file: str = key("file of the token", "a text")
+    token_file: str = key("file of the token, relative to this file", "a text")
     output: str = key("format of results, as of -o", "a text")
     protected: bool = key(
         "whether writes ask on a terminal, and need --yes elsewhere", "true or false"

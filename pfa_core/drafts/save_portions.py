@@ -123,6 +123,10 @@ class Saving:
         options = replace(self._options, origins=origins) if origins else self._options
         cleaned, invalid = clean_changes(changes, self._times, self._reported)
         more = self._preview.costed if self._preview else frozenset[str]()
+        if (
+            self._preview and options.replace
+        ):  # what only the draft has gets the value of PEMS again
+            more = FIELDS.keys()
         records = _lock_current(self._tx, cleaned, self._touched, more)
         computed = compute(cleaned, records, skip_missing=options.skip_missing)
         plans, refused = plan_changes(

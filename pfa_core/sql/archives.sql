@@ -7,6 +7,9 @@ FROM audit_log AS e
 WHERE e.organization_id = %(organization_id)s
   AND e.action = 'archive';
 
+-- name: now
+SELECT now();
+
 -- name: first_from
 -- The first link that is not older than a time. No row: all are.
 SELECT number

@@ -78,6 +78,12 @@ def last_before(
     return row[0] - 1 if row else audit_chain.head(conn, organization_id).number
 
 
+def now(conn: Connection[Any]) -> datetime:
+    """Read the database's clock."""
+    (at,) = conn.execute(_SQL["now"]).fetchall()[0]
+    return at
+
+
 def extent(
     conn: Connection[Any], organization_id: OrganizationId, after: int, last: int
 ) -> tuple[int, int]:
@@ -141,6 +147,22 @@ def all_kept(
     while links := kept(conn, organization_id, after, last):
         yield from links
         after = links[-1].number
+
+
+def is_kept_whole(
+    conn: Connection[Any], organization_id: OrganizationId, archive: LogArchive
+) -> bool:
+    """Return whether the links that the last archive left are as it left them."""
+    same = True
+
+    def looked_at() -> Iterator[KeptLink]:
+        nonlocal same
+        for link in all_kept(conn, organization_id, archive.last):
+            same = same and link.same_content
+            yield link
+
+    found = digest_of(looked_at())
+    return same and found == (archive.kept, archive.kept_digest)
 
 
 def digest_of(links: Iterator[KeptLink]) -> tuple[int, str]:

@@ -111,16 +111,16 @@ def archive_log(
         ConfigInvalid: The address is not that of the tables' owner.
     """
     before = before if before.tzinfo else before.replace(tzinfo=UTC)
-    if before > db.clock() - YOUNGEST:
-        raise InvalidRequest(
-            "entries of the last day are not archived",
-            hint="name an earlier day, as in: --before 2024-01-01",
-        )
+    _require_old(before, db.clock())
     name = os.fspath(path)
+    if name in ("", "-"):
+        raise InvalidRequest(
+            f"not a file name: {name!r}", hint="the entries leave the database for it"
+        )
     with db.administration() as owner:
         span = owner.read(lambda conn: _span(conn, principal, before), latest=True)
         done = _done(span, name)
-        if done:
+        if done and not span.links:
             return done
         if not span.links and not os.path.lexists(name):
             return _result(_nothing(name, before, span), kept=span.kept, removed=0)
@@ -144,8 +144,12 @@ def archive_log(
 def _span(conn: Connection[Any], principal: Principal, before: datetime) -> _Span:
     """Find the links that are older, and what is archived already."""
     _require(conn, principal, authorize(conn, principal, Operation.ARCHIVE_LOG))
+    # The links' times are the database's.
+    _require_old(before, archives.now(conn))
     code = principal.organization_id
     past = list(archives.archives(conn, code))
+    if past and not archives.is_kept_whole(conn, code, past[-1]):
+        raise _not_whole(code)
     begin = archives.end_of(past[-1] if past else None)
     last = archives.last_before(conn, code, begin.number, before)
     links, entries = archives.extent(conn, code, begin.number, last)
@@ -192,6 +196,8 @@ def _left(name: str, code: OrganizationId, span: _Span, before: datetime) -> _Ch
     other = IllegalTransition(
         f"{name} is there, and is not overwritten", hint="name a file that is not there yet"
     )
+    if not os.path.isfile(name):
+        raise other
     try:
         with opened(name) as reader:
             head = reader.head
@@ -199,9 +205,7 @@ def _left(name: str, code: OrganizationId, span: _Span, before: datetime) -> _Ch
                 raise other
             return _read_back(reader)
     except InvalidData as error:
-        raise IllegalTransition(
-            f"{error.message}, and is not overwritten", hint="name a file that is not there yet"
-        ) from error
+        raise other from error
 
 
 def _written(
@@ -286,6 +290,11 @@ def _remove(tx: Tx, *, checked: _Checked) -> LogArchiveResult:
             f"{checked.path} is of another trail than the database has; nothing was removed",
             hint=f"type: pfa log verify --org {code}",
         )
+    if last and not archives.is_kept_whole(conn, code, last):
+        raise InvalidData(
+            f"the audit trail of {code} is not whole; nothing was removed, {checked.path} may be deleted",
+            hint=f"type: pfa log verify --org {code}",
+        )
     kept = archives.needed(conn, code, head.last, head.before)
     removed = archives.remove(conn, code, head.last, kept)
     number, digest = archives.digest_of(archives.all_kept(conn, code, head.last))
@@ -343,6 +352,15 @@ def _overtaken(last: LogArchive | None, kept: str) -> IllegalTransition:
         f"other links were archived meanwhile: {last.file if last else 'none'}; {kept}",
         hint="type: pfa log --action archive",
     )
+
+
+def _require_old(before: datetime, now: datetime) -> None:
+    """Refuse a time less than a day ago."""
+    if before > now - YOUNGEST:
+        raise InvalidRequest(
+            "entries of the last day are not archived",
+            hint="name an earlier day, as in: --before 2024-01-01",
+        )
 
 
 def _not_whole(code: OrganizationId) -> InvalidData:

@@ -63,6 +63,8 @@ def upgrade(
             `migrations.upgrade`.
         IoFailure: There is not enough room.
         InvalidData: The restored rows are not those of before; nothing was changed.
+        IllegalTransition: Another upgrade brought the data over meanwhile, or the server has databases that are not
+            of pfa.
         SchemaOutdated, Locked: See `migrations.upgrade`.
     """
     root = settings.embedded_dir

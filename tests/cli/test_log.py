@@ -186,3 +186,13 @@ def test_a_reader_that_goes_away_ends_following_quietly(logged: Pfa) -> None:
         assert logged("draft", "set", "H-003", "model=F").code == 0
         assert process.wait(20) == 141
         assert err.read() == ""
+
+
+@pytest.mark.parametrize(
+    "words", [("--action", "archive"), ("--session", "verify"), ("--user", "show")]
+)
+def test_a_value_that_is_the_name_of_a_command_stays_a_value(
+    ready: Pfa, words: tuple[str, str]
+) -> None:
+    done = ready("log", *words, "-o", "jsonl")
+    assert (done.code, done.out) == (0, "")

@@ -150,7 +150,7 @@ def test_of_many_records_a_preview_shows_a_few(ready: Pfa) -> None:
     words = ("draft", "set", "--category", "Lift", "monthlyRate=+5%", "-n")
     ran = ready(*words, "-o", "table")
     assert [line.split()[0] for line in ran.lines[2:]] == [f"M-00{n}" for n in range(5)]
-    assert "5 of 120 records are shown; -o json has the first hundred" in ran.err
+    assert "5 of 120 records are shown; -o json has 100 of them" in ran.err
     changed = ready(*words, "-o", "json").json["preview"]["changed"]
     assert [item["pfaId"] for item in changed] == [f"M-{n:03}" for n in range(100)]
 

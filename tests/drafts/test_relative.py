@@ -308,6 +308,16 @@ class TestPreview:
             FieldPreview("monthlyRate", 1, Decimal("1001.01"), Decimal("2000.00"))
         ]
 
+    def test_of_a_replaced_draft_shows_the_values_of_pems_again(self, world: World) -> None:
+        set_fields(world, Filters(id=("P-1",)), model="MINE", manufacturer="Demag")
+        ((below,),) = world.rows("SELECT data FROM pfa_mirror WHERE pfa_id = 'P-1'")
+        preview = save(world, Change("P-1", {"monthlyRate": 5}), dry_run=True, replace=True).preview
+        assert preview is not None
+        (changed,) = preview.changed
+        assert {one.field: one.after for one in changed.changes} == {
+            "monthlyRate": 5, "model": below.get("model"), "manufacturer": below.get("manufacturer"),
+        }  # fmt: skip
+
     def test_without_a_change_is_empty_and_a_save_has_none(self, world: World) -> None:
         preview = set_fields(world, monthlyRate=Relative.times(1), dry_run=True).preview
         assert preview is not None

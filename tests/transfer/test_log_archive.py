@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -133,9 +134,23 @@ def test_a_file_that_is_there_is_never_overwritten(old: World, tmp_path: Path) -
     with pytest.raises(errors.IllegalTransition, match="is not overwritten"):
         archived(old, file)
     assert file.read_bytes() == b"precious"
-    with pytest.raises(errors.IoFailure):
-        archived(old, tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for there in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(errors.IllegalTransition, match="is not overwritten"):
+            archived(old, there)
+    with pytest.raises(errors.InvalidRequest, match="not a file name"):
+        archived(old, Path("-"))
     assert pfa_core.list_archives(old.db, old.principal()) == []
+
+
+def test_a_file_of_an_earlier_archive_takes_no_later_entries(old: World, tmp_path: Path) -> None:
+    archived(old, tmp_path / "a.gz")
+    draft(old.db, old.principal(), "P-5", session="later", model="L")
+    pfa_core.discard(old.db, old.principal(), Selection(session_id="later"))
+    age(old, days=350)
+    with pytest.raises(errors.IllegalTransition, match="is not overwritten"):
+        archived(old, tmp_path / "a.gz")
+    assert archived(old, tmp_path / "b.gz").removed > 0
 
 
 def test_what_is_younger_than_a_day_stays(old: World, tmp_path: Path) -> None:
@@ -206,6 +221,32 @@ class TestTampering:
         assert "entries_altered" in {flaw.kind for flaw in verified(old).flaws}
         old.execute("DELETE FROM audit_link WHERE number < (SELECT max(number) FROM audit_link)")
         assert "link_altered" in {flaw.kind for flaw in verified(old).flaws}
+
+    def test_a_link_that_was_left_and_altered_stops_the_next_archive(
+        self, old: World, tmp_path: Path
+    ) -> None:
+        kept_draft(old)
+        first, late = tmp_path / "a.gz", tmp_path / "b.gz"
+        archived(old, first)
+        draft(old.db, old.principal(), "P-5", session="later", model="L")
+        pfa_core.discard(old.db, old.principal(), Selection(session_id="later"))
+        age(old, days=350)
+        old.execute("UPDATE audit_log SET user_id = 'eve' WHERE pfa_id = 'P-6'")
+        for dry_run in (True, False):
+            with pytest.raises(errors.InvalidData, match="is not whole"):
+                archived(old, late, dry_run=dry_run)
+        assert not late.exists()
+        assert not verified(old, first).whole
+
+    def test_of_files_of_the_same_links_each_is_looked_at(self, old: World, tmp_path: Path) -> None:
+        file, bad = tmp_path / "a.gz", tmp_path / "bad.gz"
+        archived(old, file)
+        bad.write_bytes(file.read_bytes()[:300])
+        for files in ([bad, file], [file, bad]):
+            report = verified(old, *files)
+            assert (report.whole, report.verified_files) == (False, 1)
+        report = verified(old, bad)
+        assert (report.whole, report.verified_files) == (False, 0)
 
     def test_a_trail_that_is_not_whole_is_not_archived(self, old: World, tmp_path: Path) -> None:
         old.execute("UPDATE audit_log SET user_id = 'eve' WHERE pfa_id = 'P-4'")

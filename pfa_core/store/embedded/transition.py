@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pfa_core.errors import ConfigInvalid, IoFailure, PfaError
+from pfa_core.errors import ConfigInvalid, IllegalTransition, IoFailure, PfaError
 from pfa_core.store.embedded import layout
 from pfa_core.store.embedded.accounts import Account, account
 from pfa_core.store.embedded.binaries import (
@@ -105,6 +105,11 @@ def plan(root: Path, old_bindir: Path | None) -> Transition:
             f"{found} is of PostgreSQL {major(old_release)}, {data} of {major_of(data)}",
             hint=_how_to_get(major_of(data)),
         )
+    made = place.data(major(release))
+    if os.path.lexists(made):
+        raise ConfigInvalid(
+            f"{made} is there, and is not a data directory", hint="move it away, then repeat it"
+        )
     _require_room(place, data, major(release))
     named = f"`{OLD_PROGRAMS}`" if old_bindir else ""
     return Transition(
@@ -127,9 +132,15 @@ def both_running(transition: Transition, *, dry_run: bool = False) -> Iterator[N
 
     Raises:
         ConfigInvalid, IoFailure, DatabaseUnavailable: A server does not start, or does not stop.
+        IllegalTransition: Another upgrade did it meanwhile.
     """
     place = transition.place
     with explained(place), locked(place.lock, LOCK_SECONDS):
+        if data_directories(place.root)[:1] != [transition.data]:
+            raise IllegalTransition(
+                "another upgrade has brought the data over meanwhile; nothing was changed",
+                hint="type: pfa db status",
+            )
         discard_attempt(place)
         end(place)
         try:
