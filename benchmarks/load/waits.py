@@ -69,7 +69,7 @@ class Watch:
     """What the looks found.
 
     `blocked`: by waiting work, work that has the lock, and kind of lock; `across`: the same where both are of
-    different organizations, with these.
+    different organizations, with these, but for the growth of a file.
     """
 
     looks: int = 0
@@ -95,7 +95,8 @@ class Watch:
     def _add(self, waiting: Session, holder: Session | None) -> None:
         lock, whose = waiting.event or "", holder.work if holder else "one that ended"
         self.blocked[waiting.work, whose, lock] += 1
-        if holder and holder.organization != waiting.organization:
+        # The lock of a file that grows is not one of rows, and lasts as long as the write.
+        if holder and holder.organization != waiting.organization and lock != "extend":
             names = (waiting.application, holder.application or holder.work, lock)
             self.across[names] += 1
 
