@@ -31,6 +31,8 @@ def fold(text: str, cells: int, measure: Measure) -> list[str]:
             lines.append(line.rstrip())
             line = ""
             piece = piece.lstrip()
+        elif not line and measure(piece.rstrip()) > cells:
+            piece = piece.lstrip()
         line += piece
     if line.strip() or not lines:
         lines.append(line.rstrip())

@@ -70,7 +70,9 @@ def unset_fields(
     result, faults, lost, at = UnsetResult([], [], []), list[Fault](), set[PfaId](), tx.now()
     preview = preview_of(tx, dry_run=dry_run)
     for some in in_portions(ids):
-        faults += _unset_some(tx, some, names, result, lost, preview, at=at, write=not faults)
+        faults += _unset_some(
+            tx, some, names, result, lost, preview=preview, at=at, write=not faults
+        )
     _refuse(filters, lost, faults)
     if not (result.unset or result.emptied or result.unchanged):
         from pfa_core.store.suggestions import suggest
@@ -98,8 +100,8 @@ def _unset_some(
     fields: frozenset[str],
     result: UnsetResult,
     lost: set[PfaId],
-    preview: Preview | None,
     *,
+    preview: Preview | None,
     at: datetime,
     write: bool,
 ) -> list[Fault]:

@@ -7,8 +7,9 @@ FROM audit_log AS e
 WHERE e.organization_id = %(organization_id)s
   AND e.action = 'archive';
 
--- name: now
-SELECT now();
+-- name: clock
+-- The database's clock, which the times of links are of.
+SELECT clock_timestamp();
 
 -- name: first_from
 -- The first link that is not older than a time. No row: all are.

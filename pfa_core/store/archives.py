@@ -80,7 +80,7 @@ def last_before(
 
 def now(conn: Connection[Any]) -> datetime:
     """Read the database's clock."""
-    (at,) = conn.execute(_SQL["now"]).fetchall()[0]
+    (at,) = conn.execute(_SQL["clock"]).fetchall()[0]
     return at
 
 

@@ -188,6 +188,7 @@ def test_no_line_is_wider_than_the_terminal_and_no_digit_of_money_or_date_is_los
 @settings(max_examples=60, deadline=None)
 @given(text=texts | value, cells=st.integers(2, 60))
 @example("verylongword(12345.67)tail", 12)
+@example(" 000", 3)
 def test_folding_loses_no_character_and_keeps_numbers_whole(text: str, cells: int) -> None:
     text = visible(text)
     lines = fold(text, cells, cell_len)
