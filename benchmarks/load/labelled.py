@@ -25,6 +25,7 @@ def name_sessions(label: str) -> None:
         name = conninfo_to_dict(conninfo).get("application_name") or label
         return connect(cls, conninfo, **{**words, "application_name": name})
 
+    # Patched, since a subclass is not what the program opens; a mock would add its import to each start measured.
     WatchedConnection.connect = classmethod(connect_named)  # type: ignore[method-assign,assignment]
 
 

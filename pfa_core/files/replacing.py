@@ -35,7 +35,7 @@ def replacing(path: str | os.PathLike[str], *, private: bool = False) -> Iterato
         IoFailure: It cannot be written.
     """
     name = os.fspath(path)
-    try:
+    with _explained(name):
         target = Path(os.path.realpath(name))
         mode = _mode(target)
         # To resolve a path loses the slash at its end.
@@ -48,12 +48,6 @@ def replacing(path: str | os.PathLike[str], *, private: bool = False) -> Iterato
             return
         with _beside(target, _PRIVATE if private else mode) as file:
             yield file
-    except OSError as error:
-        raise IoFailure(f"{name} cannot be written: {error.strerror or error}") from error
-    except ValueError as error:
-        if "null byte" not in str(error):
-            raise
-        raise IoFailure(f"not a file name: {name!r}") from None
 
 
 @contextmanager
@@ -68,18 +62,26 @@ def creating(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         IoFailure: It cannot be written.
     """
     name = os.fspath(path)
-    try:
+    with _explained(name):
         target = Path(os.path.realpath(name))
         if name.endswith(os.sep) or target.is_dir():
             raise IoFailure(f"{name} is a folder, not a file")
-        if os.path.lexists(target):
-            raise FileExistsError
-        with _beside(target, _PRIVATE, _name_new) as file:
-            yield file
-    except FileExistsError:
-        raise IllegalTransition(
-            f"{name} is there, and is not overwritten", hint="name a file that is not there yet"
-        ) from None
+        try:
+            if os.path.lexists(target):
+                raise FileExistsError
+            with _beside(target, _PRIVATE, _name_new) as file:
+                yield file
+        except FileExistsError:
+            raise IllegalTransition(
+                f"{name} is there, and is not overwritten", hint="name a file that is not there yet"
+            ) from None
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say of a failure which file it is about."""
+    try:
+        yield
     except OSError as error:
         raise IoFailure(f"{name} cannot be written: {error.strerror or error}") from error
     except ValueError as error:

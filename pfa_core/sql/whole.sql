@@ -62,20 +62,9 @@ BEGIN
     END LOOP;
 END $$;
 
--- name: let_owner_copy
--- PostgreSQL copies into no table whose policies apply, be they those that let the owner do everything.
-DO $$
-DECLARE
-    one text;
-BEGIN
-    FOR one IN SELECT c.oid::regclass::text FROM pg_class AS c
-               WHERE c.relnamespace = current_schema()::regnamespace AND c.relrowsecurity AND c.relforcerowsecurity
-                 AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname LIKE 'kpi\_%') LOOP
-        EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', one);
-    END LOOP;
-END $$;
-
--- name: bind_owner
+-- name: owner_policies
+-- PostgreSQL copies into no table whose policies apply, be they those that let the owner do everything. FORCE applies them
+-- to the owner, NO FORCE does not.
 DO $$
 DECLARE
     one text;
@@ -83,7 +72,7 @@ BEGIN
     FOR one IN SELECT c.oid::regclass::text FROM pg_class AS c
                WHERE c.relnamespace = current_schema()::regnamespace AND c.relrowsecurity
                  AND (c.relname LIKE 'pfa\_%' OR c.relname LIKE 'audit\_%' OR c.relname LIKE 'kpi\_%') LOOP
-        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', one);
+        EXECUTE format('ALTER TABLE %s {force} ROW LEVEL SECURITY', one);
     END LOOP;
 END $$;
 

@@ -77,12 +77,12 @@ def let_owner_copy(conn: Connection[Any]) -> None:
 
     Into a table with policies nothing is copied.
     """
-    conn.execute(_SQL["let_owner_copy"])
+    conn.execute(_SQL["owner_policies"].format(force="NO FORCE"))
 
 
 def bind_owner(conn: Connection[Any]) -> None:
     """Apply policies to the owner again."""
-    conn.execute(_SQL["bind_owner"])
+    conn.execute(_SQL["owner_policies"].format(force="FORCE"))
 
 
 def index(conn: Connection[Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pfa_cli.commands import doctor
+from pfa_cli.commands import doctor_database
 from pfa_cli.render import streams
 from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.status import status_text
@@ -45,12 +45,12 @@ def test_verbose_names_the_configuration_file_or_that_there_is_none(
 def test_the_cure_of_a_missing_schema_is_the_first_start(
     ready: Pfa, monkeypatch: pytest.MonkeyPatch, version: int | None, cure: str
 ) -> None:
-    found = doctor._reachable
+    found = doctor_database._reachable
 
     def older(settings: Settings) -> Any:
         return replace(found(settings), schema_version=version)
 
-    monkeypatch.setattr(doctor, "_reachable", older)
+    monkeypatch.setattr(doctor_database, "_reachable", older)
     (schema,) = (
         one for one in ready("doctor", "-o", "json").json["data"] if one["check"] == "schema"
     )

@@ -14,6 +14,7 @@ import signal
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from psycopg import Connection
 
@@ -25,8 +26,8 @@ from pfa_core.store import migrations
 def bring(file: str) -> None:
     """Let the program have the migrations of a file."""
     known = [tuple(one) for one in json.loads(Path(file).read_text())]
-    sql.migrations = lambda: known  # type: ignore[assignment]
-    sql.newest_migration = lambda: known[-1][0]
+    mock.patch.object(sql, "migrations", return_value=known).start()
+    mock.patch.object(sql, "newest_migration", return_value=known[-1][0]).start()
 
 
 def kill_at(number: int, when: str) -> None:
@@ -57,10 +58,10 @@ def kill_at(number: int, when: str) -> None:
     upgrade = migrations.upgrade
 
     def upgrading(*words: Any, **named: Any) -> Any:
-        Connection.execute, Connection._exec_command = executing, commanding  # type: ignore[method-assign]
+        mock.patch.multiple(Connection, execute=executing, _exec_command=commanding).start()
         return upgrade(*words, **named)
 
-    migrations.upgrade = upgrading  # type: ignore[assignment]
+    mock.patch.object(migrations, "upgrade", upgrading).start()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,13 +63,13 @@ def cut(world: World) -> datetime:
     return datetime.now(UTC) - CUT
 
 
-def archived(world: World, file: Path, user: str = "ann", **how: object):
+def archived(world: World, file: Path, user: str = "ann", **how: Any):
     return pfa_core.archive_log(
         world.db,
         world.principal(user),
         file,
         before=cut(world),
-        **how,  # type: ignore[arg-type]
+        **how,
     )
 
 
@@ -461,8 +462,8 @@ class TestSearch:
         trail = pfa_core.list_log(old.db, ann, limit=1000)
         archived(old, tmp_path / "a.gz")
 
-        def found(limit: int = 1000, **filters: object):
-            chosen = LogFilter(**filters)  # type: ignore[arg-type]
+        def found(limit: int = 1000, **filters: Any):
+            chosen = LogFilter(**filters)
             return list(
                 pfa_core.stream_log(old.db, ann, chosen, limit=limit, archive=tmp_path / "a.gz")
             )

@@ -84,6 +84,15 @@ def _initdb(place: Place, making: Path, directory: Path, owner: Account) -> None
     if major(version(directory)) >= 17:
         # The same order and case rules on every machine, whatever its C library.
         argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    run_logged(place, argv, owner, otherwise="the embedded database cannot be made")
+
+
+def run_logged(place: Place, argv: list[str], owner: Account, *, otherwise: str) -> None:
+    """Run a program whose output goes to the log of the setup.
+
+    Raises:
+        ConfigInvalid, IoFailure: It failed; the message is `otherwise`, the hint holds the end of the log.
+    """
     since = size(place.setup_log)
     log = open_log(place.setup_log, owner)
     try:
@@ -91,7 +100,7 @@ def _initdb(place: Place, making: Path, directory: Path, owner: Account) -> None
     finally:
         os.close(log)
     if code != 0:
-        raise failure("the embedded database cannot be made", place.setup_log, since, owner)
+        raise failure(otherwise, place.setup_log, since, owner)
 
 
 def _append_settings(making: Path) -> None:

@@ -27,16 +27,13 @@ from pfa_core.store.embedded.binaries import (
     binaries,
     installed,
     named_programs,
-    run,
     version,
 )
-from pfa_core.store.embedded.cluster import initialize, make_durable
+from pfa_core.store.embedded.cluster import initialize, make_durable, run_logged
 from pfa_core.store.embedded.directories import make_root, make_socket_directory
-from pfa_core.store.embedded.failures import failure
 from pfa_core.store.embedded.launch import start
 from pfa_core.store.embedded.layout import Place, bytes_of, data_directories, major, major_of
 from pfa_core.store.embedded.lock import locked
-from pfa_core.store.embedded.logs import open_log, size
 from pfa_core.store.embedded.server import (
     LOCK_SECONDS,
     discard_attempt,
@@ -179,14 +176,7 @@ def _take_place(transition: Transition) -> None:
     new, owner = transition.place.new, transition.owner
     made = new.data(transition.after)
     argv = [str(transition.new_programs / "initdb"), "--sync-only", "-D", str(made)]
-    since = size(new.setup_log)
-    log = open_log(new.setup_log, owner)
-    try:
-        code = run(argv, owner, log)
-    finally:
-        os.close(log)
-    if code != 0:
-        raise failure("the new data cannot be written to the disk", new.setup_log, since, owner)
+    run_logged(new, argv, owner, otherwise="the new data cannot be written to the disk")
     made.rename(transition.place.data(transition.after))
     make_durable(transition.place.root)
     keep_older(transition.place)
