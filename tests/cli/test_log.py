@@ -123,7 +123,8 @@ def test_old_entries_are_archived_and_what_shows_the_trail_says_where_they_are(
     assert logged("log", "verify", str(file)).code == 2
     file.write_bytes(file.read_bytes()[:-9])
     cut = logged("log", "verify", "--archive", str(file))
-    assert (cut.code, "is cut off" in cut.out) == (1, True)
+    assert (cut.code, "is cut off" in cut.out, "verified too" in cut.out) == (1, True, False)
+    assert "not verified here" in cut.out
 
 
 def test_restore_gives_a_discarded_session_back_once(logged: Pfa) -> None:

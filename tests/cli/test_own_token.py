@@ -81,6 +81,7 @@ def test_a_profile_with_a_token_of_its_own_is_signed_in_and_out_there(
     (usual.parent / "config.toml").write_text(f"[profiles.site]\ntoken_file = '{own}'\n")
     made = ready("init", "--org", "SITE", "--profile", "site", "-o", "json")
     assert (made.code, made.json["data"]["tokenFile"]) == (0, str(own))
+    assert "next: pfa sync pull --org SITE --profile site --from FILE" in made.err
     assert usual.read_bytes() == before
     assert ready("list", "--org", "SITE", "--profile", "site").code == 0
     assert ready("auth", "logout", "--profile", "site").code == 0

@@ -317,6 +317,8 @@ def test_a_profile_s_token_is_stored_where_it_is_looked_for(config, tmp_path):
     config.write(f"[profiles.site]\ntoken_file = '{tmp_path / 'site' / 'token'}'")
     assert config.resolve(Flags(profile="site")).token_file == tmp_path / "site" / "token"
     assert config.resolve().token_file == config.folder / "token"
+    config.write("[profiles.site]\ntoken_file = 'site.token'")
+    assert config.resolve(Flags(profile="site")).token_file == config.folder / "site.token"
 
 
 def test_a_token_file_that_is_named_must_be_there_but_the_store_need_not(config, tmp_path):

@@ -20,7 +20,7 @@ import pytest
 from psycopg import pq
 
 from pfa_cli.app import main
-from pfa_core.admin.server import psql_environment
+from pfa_core.admin.server import database_url, psql_environment
 from pfa_core.config.settings import resolve
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure, OutcomeUnknown
 from pfa_core.store import connection
@@ -582,6 +582,29 @@ def test_a_command_waits_until_a_connection_is_free(root, crowded, monkeypatch, 
         assert db.read(lambda conn: conn.execute("SELECT current_user").fetchone()) == ("pfa_app",)
     freeing.join()
     assert "waiting for a free connection of the database" in caplog.text
+
+
+def test_psql_gets_in_as_the_owner_where_the_program_finds_no_free_connection(
+    root, stopped, monkeypatch
+):
+    with Database(None, root) as db:
+        db.read(lambda _: None)
+    with psycopg.connect(server.conninfo(root), autocommit=True) as owner:
+        owner.execute("ALTER SYSTEM SET max_connections = 5")
+        owner.execute("ALTER SYSTEM SET superuser_reserved_connections = 2")
+    server.stop(root)
+    text = server.ensure(root)
+    monkeypatch.setattr(connection, "CROWD_SECONDS", 0.1)
+    held = [psycopg.connect(text, user="pfa_app") for _ in range(3)]
+    try:
+        with Database(None, root) as db, pytest.raises(DatabaseUnavailable, match="free"):
+            db.read(lambda conn: None)
+        found = resolve(environ={"PFA_EMBEDDED_DIR": str(root), "HOME": str(root)})
+        with psycopg.connect(database_url(found)) as owner:
+            assert owner.info.user == "pfa"
+    finally:
+        for one in held:
+            one.close()
 
 
 def test_a_file_in_place_of_the_root_is_refused(root):

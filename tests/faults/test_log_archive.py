@@ -10,12 +10,14 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pfa_core
 from pfa_core import Selection, errors
 from pfa_core.files import trail
+from pfa_core.transfer import log_archive
 from pfa_core.transfer.log_archive import LogArchiveResult
 from tests.audit.aging import age
 from tests.factories import World, a_world, draft, record
@@ -159,6 +161,27 @@ def test_of_two_archives_at_once_one_removes_the_entries(old: World, tmp_path: P
     late = next(one for one in answers if one is not done[0])
     assert isinstance(late, errors.IllegalTransition) or late.links == 0
     require_once(old, [Path(done[0].path)], entries)
+
+
+def test_an_archive_that_another_overtakes_before_it_writes_says_so(
+    old: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, creating = old.at(old.url), log_archive.creating
+
+    def overtaken(path: str) -> Any:
+        monkeypatch.undo()
+        assert archived(other, tmp_path / "b.gz").removed
+        return creating(path)
+
+    monkeypatch.setattr(log_archive, "creating", overtaken)
+    try:
+        with pytest.raises(
+            errors.IllegalTransition, match=r"meanwhile: b\.gz; nothing was written"
+        ):
+            archived(old, tmp_path / "a.gz")
+    finally:
+        other.close()
+    assert not (tmp_path / "a.gz").exists()
 
 
 @pytest.mark.long

@@ -403,6 +403,26 @@ def test_an_old_server_that_runs_works_on_and_is_ended_by_the_upgrade(root, caps
 
 
 @pytest.mark.long
+def test_of_two_upgrades_the_later_one_changes_nothing(root, capsys) -> None:
+    late = transition.plan(root, None)
+    assert run(capsys, "db", "upgrade")[0] == 0
+    pid = server.status(root).pid
+    refused = pytest.raises(errors.IllegalTransition, match="another upgrade")
+    with refused, transition.both_running(late):
+        raise AssertionError
+    assert server.status(root).pid == pid
+    require_work_goes_on(capsys)
+
+
+def test_what_has_the_name_of_the_new_data_is_refused_before_anything_is_done(root, capsys) -> None:
+    before, after = before_and_after(root)
+    (root / f"pgdata-{after}").mkdir()
+    code, _, err = run(capsys, "db", "upgrade")
+    assert (code, "is there, and is not a data directory" in err) == (78, True)
+    assert names(root) == [f"pgdata-{before}", f"pgdata-{after}"]
+
+
+@pytest.mark.long
 @only_root
 def test_a_disk_that_fills_on_the_way_leaves_the_old_data(root, capsys, monkeypatch) -> None:
     """Where the figures were too low: a disk of which something else took the rest."""

@@ -161,6 +161,17 @@ def test_what_is_younger_than_a_day_stays(old: World, tmp_path: Path) -> None:
         )
 
 
+def test_the_last_day_is_that_of_the_database_s_clock(old: World, tmp_path: Path) -> None:
+    ahead = SelfClosing(old.url, clock=lambda: datetime.now(UTC) + timedelta(days=3))
+    try:
+        with pytest.raises(errors.InvalidRequest, match="last day"):
+            pfa_core.archive_log(
+                ahead, old.principal(), tmp_path / "a", before=datetime.now(UTC) + timedelta(days=1)
+            )
+    finally:
+        ahead.close()
+
+
 def test_a_second_archive_joins_the_first(old: World, tmp_path: Path) -> None:
     first, second = tmp_path / "a.gz", tmp_path / "b.gz"
     archived(old, first)
