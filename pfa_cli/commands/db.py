@@ -341,7 +341,9 @@ def _month(one: MonthGrowth) -> str:
     entries, versions = (
         f"{number:,}{'+' if number == MOST else ''}" for number in (one.entries, one.versions)
     )
-    return f"{one.month} {entries} entries, {versions} versions"
+    entry = "entry" if one.entries == 1 else "entries"
+    version = "version" if one.versions == 1 else "versions"
+    return f"{one.month} {entries} {entry}, {versions} {version}"
 
 
 def _verified(report: VerifyReport) -> str:

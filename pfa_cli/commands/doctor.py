@@ -139,7 +139,7 @@ def _trail(call: Invocation) -> Finding:
     first = core.list_log(call.database, call.principal, begin, limit=1, sort="at")
     now = utc_now()
     oldest = first[0].at if first else now
-    text = f"about {entries:,} entries, the oldest of {oldest:%Y-%m-%d}"
+    text = f"about {count(entries, 'entry', 'entries')}, the oldest of {oldest:%Y-%m-%d}"
     if entries <= LARGE_TRAIL and now - oldest <= OLD_TRAIL:
         return Finding("trail", "ok", text)
     year = now.year - 1

@@ -23,6 +23,8 @@ def change_text(entry: LogEntry) -> str:
     whole = {**before, **after}
     if entry.action == Action.OVERRIDE:
         return _override_text(after)
+    if entry.action == Action.ARCHIVE:
+        return _archive_text(after)
     if "view" not in whole:
         return _changes(entry, before, after)
     named = f"{'shared ' if whole.get('shared') else ''}view {plain(whole['view'])}"
@@ -67,6 +69,15 @@ def _override_text(after: Mapping[str, Any]) -> str:
     return f"{plain(after.get('operation', ''))}: {', '.join(parts)}"
 
 
+def _archive_text(after: Mapping[str, Any]) -> str:
+    """Format which links an archive took, and the checksum of its file.
+
+    Its digests are for programs: `-o json`.
+    """
+    first, last, kept = (plain(after.get(name)) for name in ("first", "last", "kept"))
+    return f"links {first} to {last}, {kept} of them kept; sha256 {plain(after.get('sha256'))}"
+
+
 def report_text(report: LogReport) -> str:
     """Format the flaws of the trail, or its size; then its anchor."""
     lines = [f"{flaw.kind}: {flaw.message}" for flaw in report.flaws]
@@ -77,7 +88,7 @@ def report_text(report: LogReport) -> str:
         older = count(report.archived_links, "older link")
         good, files = report.verified_files, len(report.files)
         how = "verified too" if good == files else f"{good} of {files} files verified"
-        how = how if good else "not verified here: --archive FILE..."
+        how = how if good else "not verified: --archive FILE..."
         lines.append(f"{older} archived in {', '.join(map(plain, report.files))}, {how}")
     return "\n".join([*lines, f"anchor {report.anchor}"])
 

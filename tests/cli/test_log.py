@@ -109,6 +109,9 @@ def test_old_entries_are_archived_and_what_shows_the_trail_says_where_they_are(
     assert logged(*words, "-o", "json").json["data"]["already"] is True
     shown = logged("log")
     assert len(shown.lines) == 1
+    of_it = logged("log", "--action", "archive", "-o", "json").json["data"][0]["after"]
+    assert f"links 1 to {of_it['last']}, 0 of them kept; sha256 {of_it['sha256']}" in shown.out
+    assert of_it["keptDigest"] not in shown.out
     assert "are archived in trail.jsonl.gz" in shown.err
     assert "type: pfa log --from trail.jsonl.gz" in shown.err
     assert "archived" in logged("log", "--since", "500d", "H-001").err
@@ -117,14 +120,14 @@ def test_old_entries_are_archived_and_what_shows_the_trail_says_where_they_are(
     assert [entry["action"] for entry in found] == ["discard", "save"]
     assert logged("log", "--from", str(file), "--follow").code == 2
     text = logged("log", "verify").out
-    assert "archived in trail.jsonl.gz, not verified here: --archive FILE" in text
+    assert "archived in trail.jsonl.gz, not verified: --archive FILE" in text
     whole = logged("log", "verify", "--archive", str(file))
     assert (whole.code, "verified too" in whole.out) == (0, True)
     assert logged("log", "verify", str(file)).code == 2
     file.write_bytes(file.read_bytes()[:-9])
     cut = logged("log", "verify", "--archive", str(file))
     assert (cut.code, "is cut off" in cut.out, "verified too" in cut.out) == (1, True, False)
-    assert "not verified here" in cut.out
+    assert "not verified: " in cut.out
 
 
 def test_restore_gives_a_discarded_session_back_once(logged: Pfa) -> None:
