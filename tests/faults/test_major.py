@@ -255,7 +255,7 @@ killing(upgrade.whole_database, "make_embedded", "database")
 killing(upgrade, "run", "dump", 2)
 killing(upgrade, "run", "restore", 3)
 killing(upgrade, "inspect", "verified")
-killing(transition, "run", "ended")
+killing(transition, "run_logged", "ended")
 killing(transition, "make_durable", "named")
 sys.exit(main(["db", "upgrade"]))
 """
