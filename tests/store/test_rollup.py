@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -23,34 +24,50 @@ from tests.forms import EFFORT
 from tests.model.strategies import dates, money
 
 ids = st.sampled_from([f"P-{number}" for number in range(8)])
-records = st.builds(
-    record,
-    ids,
-    category=st.sampled_from(["Crane", "Truck", ""]),
-    class_=st.sampled_from(["Lifting", ""]),
-    source=st.sampled_from(["Rental", "Purchase"]),
-    dor=st.sampled_from(["BEO", "PROJECT"]),
-    areaSilo=st.sampled_from(["Silo 4", ""]),
-    isActualized=st.booleans(),
-    isDiscontinued=st.booleans(),
-    isFundsTransferable=st.booleans(),
-    manufacturer=st.sampled_from(["Terex", "", None]),
-    contract=st.sampled_from(["C-1", "", None]),
-    monthlyRate=st.none() | money,
-    purchasePrice=st.none() | money,
-    rateUom=st.sampled_from([None, "month", "week", "day", "28-day"]),
-    currency=st.sampled_from([None, "USD", "EUR"]),
-    **{
-        name: st.none() | dates
-        for name in (
-            "originalStart", "originalEnd", "forecastStart", "forecastEnd", "actualStart", "actualEnd",
-        )
-    },
-)  # fmt: skip
-pulls = st.lists(
-    st.lists(records, min_size=1, max_size=6, unique_by=lambda item: item["pfaId"]),
-    min_size=1,
-    max_size=4,
+
+
+def records_between(dates: st.SearchStrategy[str]) -> st.SearchStrategy[dict]:
+    """Records of few ids and groups, with money and dates of any size."""
+    return st.builds(
+        record,
+        ids,
+        category=st.sampled_from(["Crane", "Truck", ""]),
+        class_=st.sampled_from(["Lifting", ""]),
+        source=st.sampled_from(["Rental", "Purchase"]),
+        dor=st.sampled_from(["BEO", "PROJECT"]),
+        areaSilo=st.sampled_from(["Silo 4", ""]),
+        isActualized=st.booleans(),
+        isDiscontinued=st.booleans(),
+        isFundsTransferable=st.booleans(),
+        manufacturer=st.sampled_from(["Terex", "", None]),
+        contract=st.sampled_from(["C-1", "", None]),
+        monthlyRate=st.none() | money,
+        purchasePrice=st.none() | money,
+        rateUom=st.sampled_from([None, "month", "week", "day", "28-day"]),
+        currency=st.sampled_from([None, "USD", "EUR"]),
+        **{
+            name: st.none() | dates
+            for name in (
+                "originalStart", "originalEnd", "forecastStart", "forecastEnd", "actualStart", "actualEnd",
+            )
+        },
+    )  # fmt: skip
+
+
+def pulls_of(records: st.SearchStrategy[dict]) -> st.SearchStrategy[list[list[dict]]]:
+    """One pull after the other, each of a few records."""
+    return st.lists(
+        st.lists(records, min_size=1, max_size=6, unique_by=lambda item: item["pfaId"]),
+        min_size=1,
+        max_size=4,
+    )
+
+
+records = records_between(dates)
+pulls = pulls_of(records)
+# A sum by month has a line for each, thousands of years take a minute; tests/kpis/test_months.py has the far ends.
+of_a_century = pulls_of(
+    records_between(st.dates(date(1960, 1, 1), date(2059, 12, 31)).map(date.isoformat))
 )
 COSTING = Costing("USD", "week")
 # By how many days a rate is divided, and what it is weighed by: seven months' days over these.
@@ -182,7 +199,7 @@ def test_the_rollup_and_the_live_sums_answer_alike(world, pulled):
 
 
 @EXACT
-@given(pulls)
+@given(of_a_century)
 def test_sums_by_month_and_by_field_are_those_of_the_records_and_none_is_left(world, pulls):
     emptied(world)
     for pull in pulls:
