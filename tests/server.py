@@ -148,10 +148,12 @@ class Server:
         """The name of a database with the schema of today, to which no session is connected."""
         return self._once(None, "template0", _migrate)[0]
 
-    def built(self, key: Hashable, build: Callable[[str], Built]) -> tuple[str, Built]:
-        """The name of a migrated database at whose address `build` has been at work, once for a key, and
-        what it gave. Databases are made from it: no session is connected to it."""
-        return self._once(key, self.template(), build)
+    def built(
+        self, key: Hashable, build: Callable[[str], Built], template: str | None = None
+    ) -> tuple[str, Built]:
+        """The name of a migrated database, or a copy of the template, at whose address `build` has been at work,
+        once for a key, and what it gave. Databases are made from it: no session is connected to it."""
+        return self._once(key, template or self.template(), build)
 
     def _once(
         self, key: Hashable, template: str, build: Callable[[str], Built]

@@ -16,7 +16,7 @@ from tests.forms import LONG
 # in Python needs 4,000 and more. Results of writes have an id, a version and a status for each record.
 CLIENT_BYTES, SERVER_BYTES = 1500, 2500
 # Smaller ones are smaller than the portions, which then look as if they grew.
-SMALL, LARGE = 5_000, 20_000
+SMALL, LARGE = 5_000, 12_500
 # What another one of them does as well, in another format or a second time.
 LIKE_OTHERS = {"list -o csv", "diff -o json", "discard again", "restore -o json", "log -o json"}
 COMMANDS = {name: words for name, words in sizes.COMMANDS.items() if name not in LIKE_OTHERS}

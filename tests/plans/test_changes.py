@@ -59,10 +59,6 @@ def _change(conn: Connection[Any], world: World, night: int) -> None:
     conn.execute(_NIGHT, {"night": night + 1})
     at = world.db.clock() - timedelta(days=NIGHTS - night, hours=-12)
     mirror.take_in(conn, "ORG", RunId(str(world.db.new_id())), at)
-    if night == 0:
-        conn.execute("UPDATE pfa_mirror SET updated_at = %s WHERE updated_at > %s",
-                     [at - timedelta(days=1), at])  # fmt: skip
-        conn.execute("UPDATE pfa_mirror_history SET written_at = %s", [at - timedelta(days=1)])
 
 
 class Explaining:
