@@ -29,6 +29,7 @@ from pfa_core.store.errors import (
     translated,
 )
 from pfa_core.store.rls import APP_ROLE
+from pfa_core.store.turn import Turns
 
 if TYPE_CHECKING:
     from pfa_core.store.outcome import Ending
@@ -74,7 +75,7 @@ class Database:
     pooling: Pooling = Pooling.DETECTED
     replica: Replica | None = None
     _connection: Connection[Any] | None = field(default=None, repr=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _turns: Turns = field(default_factory=Turns, repr=False)
     _changed: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def __enter__(self) -> Database:
@@ -92,7 +93,7 @@ class Database:
             silence_limit=silence_limit,
             replica=replica,
             _connection=None,
-            _lock=threading.RLock(),
+            _turns=Turns(),
         )
 
     @contextmanager
@@ -105,13 +106,13 @@ class Database:
         if self.conninfo is not None or self.owner:
             yield self
             return
-        own = replace(self, owner=True, _connection=None, _lock=threading.RLock())
+        own = replace(self, owner=True, _connection=None, _turns=Turns())
         with own:
             yield own
 
     def close(self) -> None:
         """Close the connection; the handle opens a new one if it is used again."""
-        with self._lock:
+        with self._turns.taken():
             if self._connection:
                 self._connection.close()
             self._connection = None
@@ -163,7 +164,7 @@ class Database:
 
         def attempt() -> Result:
             nonlocal broken
-            with self._lock, translated():
+            with self._turns.taken(), translated():
                 conn = self._idle()
                 conn.isolation_level = IsolationLevel.READ_COMMITTED
                 conn.read_only = False
@@ -228,7 +229,7 @@ class Database:
         """Run `work` outside any transaction: it begins and ends its own."""
 
         def attempt() -> Result:
-            with self._lock, translated():
+            with self._turns.taken(), translated():
                 conn = self._idle()
                 conn.isolation_level = IsolationLevel.READ_COMMITTED
                 conn.read_only = False
@@ -238,7 +239,7 @@ class Database:
 
     @contextmanager
     def _snapshot(self, *, latest: bool = False) -> Iterator[Connection[Any]]:
-        with self._lock, translated(), ExitStack() as stack:
+        with self._turns.taken(), translated(), ExitStack() as stack:
             conn = None if latest else self._begin_on_replica(stack)
             if conn is None:
                 yield self._begin_snapshot(stack)

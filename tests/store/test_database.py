@@ -308,6 +308,31 @@ def test_threads_that_share_a_handle_take_turns(db):
     assert len(inside) == 8
 
 
+def test_a_stream_that_another_thread_closes_leaves_the_handle_to_all(db):
+    """As the garbage collector does, which runs in any thread."""
+
+    def stream():
+        with db.snapshot() as conn:
+            yield value(conn, BACKEND)
+
+    for _ in range(2):
+        left = stream()
+        next(left)
+        with ThreadPoolExecutor(1) as other:
+            other.submit(left.close).result()
+            assert other.submit(db.read, lambda conn: 1).result(timeout=30) == 1
+        assert db.transact(lambda conn: 2) == 2
+
+
+def test_a_thread_waits_for_another_one_s_stream(db):
+    with ThreadPoolExecutor(1) as other:
+        with db.snapshot():
+            waiting = other.submit(db.read, lambda conn: 1)
+            time.sleep(0.05)
+            assert not waiting.done()
+        assert waiting.result(timeout=30) == 1
+
+
 def test_a_closed_handle_opens_again_when_it_is_used(db):
     first = db.read(lambda conn: value(conn, BACKEND))
     assert db.read(lambda conn: value(conn, BACKEND)) == first

@@ -332,3 +332,4 @@ def test_a_stream_that_is_broken_off_says_how_far_it_came(limited, admin):
     assert f"the output ends after {whole} records" in broken.value.message
     records = stream_records(limited.db, limited.principal(), Query())
     assert next(records)
+    records.close()
