@@ -18,6 +18,7 @@ from pfa_core.errors import (
     NotFound,
     PermissionDenied,
 )
+from pfa_core.model import shell
 from pfa_core.model.member import Member, OrganizationStatus, TokenMembership
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal, Right
@@ -148,7 +149,8 @@ def require_valid_token(found: TokenMembership) -> None:
     if found.token_revoked or found.key_ended:
         what = "token was revoked" if found.token_revoked else "key that signed the token has ended"
         raise InvalidToken(
-            f"the {what}", hint=f"an admin types: pfa auth issue --user {found.member.user_id}"
+            f"the {what}",
+            hint=f"an admin types: pfa auth issue --user {shell.word(found.member.user_id)}",
         )
 
 
@@ -365,7 +367,7 @@ def _refuse_stranger(principal: Principal, operation: Operation | None) -> NoRet
     message = f"{user} is not a member of {code}"
     raise Forbidden(
         message,
-        hint=f"an admin types: pfa user grant {user} --org {code} --role viewer",
+        hint=f"an admin types: pfa user grant {shell.word(user)} --org {code} --role viewer",
         denial=denial(principal, operation, _listed(operation), message) if operation else None,
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pfa_core.model import shell
 from pfa_core.model.delta import three_way
 from pfa_core.model.ids import OrganizationId, SessionId, UserId
 from pfa_core.model.member import OrganizationStatus
@@ -156,9 +156,9 @@ def _next_command(
     drafts = [session for session in sessions if session.state == State.DRAFT]
     overtaken = [session for session in drafts if session.overtaken]
     if overtaken:
-        return f"pfa commit --session {shlex.quote(overtaken[0].session_id)} --dry-run"
+        return f"pfa commit --session {shell.word(overtaken[0].session_id)} --dry-run"
     if drafts:
-        return f"pfa commit --session {shlex.quote(drafts[0].session_id)}"
+        return f"pfa commit --session {shell.word(drafts[0].session_id)}"
     if exchanges and under_way:
         return "pfa sync push"
     if exchanges and _records(sessions, State.SYNC_ERROR):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +27,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
+from pfa_core.model import shell
 from pfa_core.model.decision import ConflictStatus
 from pfa_core.model.modification import State
 from pfa_core.model.ordering import CONFLICTS
@@ -136,8 +136,8 @@ def show_conflict(
     )
     show(sheet, look)
     if found.status is ConflictStatus.OPEN:
-        name = _named(found, user)
-        talk.say(f"next: pfa conflict resolve {name} --take mine (or pems, or --set FIELD=VALUE)")
+        named = _named(found, user)
+        talk.say(f"next: pfa conflict resolve {named} --take mine (or pems, or --set FIELD=VALUE)")
 
 
 @command(
@@ -261,10 +261,10 @@ def _say_next(talk: Talk, found: Sequence[ConflictView], status: str, user: str 
     if not found:
         talk.say("no conflicts" if status == "all" else f"no {status} conflicts")
     elif still_open:
-        name = _named(still_open[0], user)
-        talk.say(f"{count(len(still_open), 'open conflict')}; next: pfa conflict show {name}")
+        named = _named(still_open[0], user)
+        talk.say(f"{count(len(still_open), 'open conflict')}; next: pfa conflict show {named}")
 
 
 def _named(item: ConflictView, user: str | None) -> str:
     """Write the arguments that name a conflict on a command line."""
-    return shlex.join([item.pfa_id, *(["--user", user] if user else [])])
+    return shell.words([item.pfa_id, *(["--user", user] if user else [])])

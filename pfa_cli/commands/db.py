@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +22,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import Internal, NotFound
+from pfa_core.model import shell
 
 if TYPE_CHECKING:
     from pfa_core.admin.consistency import VerifyReport
@@ -110,7 +110,7 @@ def upgrade(
     show(sheet, call.look(Format.TABLE))
     talk.note_dry_run()
     if result.kept_directory and not call.dry_run:
-        kept = shlex.quote(result.kept_directory)
+        kept = shell.file(result.kept_directory)
         talk.hint(f"the data of before are kept; when nothing is missed, type: rm -r {kept}")
     if result.whole:
         return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +37,7 @@ from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_core.errors import BaselineConflict, InvalidData, InvalidRequest
+from pfa_core.model import shell
 
 if TYPE_CHECKING:
     from pfa_core.drafts.commit import CommitResult
@@ -139,7 +139,7 @@ def _require_alone(path: Path, given: Given, *, partial: bool) -> None:
     if any(one not in (None, False, []) for one in others):
         raise InvalidRequest(
             "--plan says what is committed; no other selection and no --partial beside it",
-            hint=f"type: pfa commit --plan {shlex.quote(str(path))}",
+            hint=f"type: pfa commit --plan {shell.file(path)}",
         )
 
 
@@ -260,9 +260,9 @@ def _say_kept(talk: Talk, result: CommitResult) -> None:
     records = count(len(result.kept), "record")
     talk.say(f"PEMS keeps its {', '.join(fields)} in {records}: it owns these fields")
     if result.session_id:
-        again = f"pfa restore --session {shlex.quote(result.session_id)}"
+        again = f"pfa restore --session {shell.word(result.session_id)}"
     elif len(result.kept) == 1:
-        again = f"pfa restore --id {shlex.quote(result.kept[0].pfa_id)}"
+        again = f"pfa restore --id {shell.word(result.kept[0].pfa_id)}"
     else:
         again = "pfa log --action settle"
     talk.hint(f"what was drafted there is kept, type: {again}")

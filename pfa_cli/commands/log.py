@@ -26,6 +26,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import Internal, InvalidRequest, NotFound
+from pfa_core.model import shell
 from pfa_core.model.archives import named
 from pfa_core.model.ordering import LOG
 from pfa_core.model.suggest import nearest
@@ -232,7 +233,7 @@ def _note_archived(talk: Talk, archives: Sequence[LogArchive], filters: core.Log
     if archives and (filters.since is None or filters.since < archives[-1].before):
         last = archives[-1]
         talk.say(f"entries of before {last.day} are archived in {named(archives)}")
-        talk.hint(f"type: pfa log --from {last.file}")
+        talk.hint(f"type: pfa log --from {shell.file(last.file)}")
 
 
 def _not_found(error: NotFound, pfa_id: str | None) -> NotFound:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
+from pfa_core.model import shell
 
 _COLUMNS = ("path", "before", "first", "last", "links", "entries", "kept", "removed", "sizeBytes",
             "sha256", "anchor", "already")  # fmt: skip
@@ -69,6 +69,6 @@ def archive(
         talk.say("these entries were archived before; nothing was changed")
     elif not call.dry_run:
         talk.hint(
-            f"{count(result.removed, 'entry', 'entries')} left the database: copy {shlex.quote(to)} to where"
+            f"{count(result.removed, 'entry', 'entries')} left the database: copy {shell.file(to)} to where"
             " backups are"
         )

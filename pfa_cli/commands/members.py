@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +21,7 @@ from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.config.choices import drop_unreadable
 from pfa_core.errors import InvalidRequest
+from pfa_core.model import shell
 from pfa_core.model.ordering import MEMBERS, ORGANIZATIONS
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def init(call: Invocation, talk: Talk, name: Name = "") -> None:
     if not code:
         raise InvalidRequest("no organization is given", hint="type: pfa init --org CODE")
     profile = call.settings.profile
-    where = f" --profile {shlex.quote(profile)}" if profile else ""
+    where = f" --profile {shell.word(profile)}" if profile else ""
     result = core.initialize(call.database, call.settings, code, name=name)
     show_facts(document(result), call.look(Format.TABLE), id_column="organization")
     code = result.organization_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +26,7 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import signed, sums_text
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
+from pfa_core.model import shell
 
 if TYPE_CHECKING:
     from pfa_core.drafts.plan import CommitPlan, PlannedDraft
@@ -79,7 +79,7 @@ def plan(
     changed = sum(len(draft.changes) for draft in found.drafts)
     talk.say(sums_text(len(found.drafts), changed, found.cost_effect))
     if to is not None:
-        talk.say(f"next: pfa commit --plan {shlex.quote(str(to))}")
+        talk.say(f"next: pfa commit --plan {shell.file(to)}")
 
 
 def _show(call: Invocation, talk: Talk, found: CommitPlan, *, is_written: bool) -> None:

@@ -21,6 +21,7 @@ from pfa_cli.render.output import Sheet, show
 from pfa_core.config.choices import drop_unreadable
 from pfa_core.config.settings import PROFILE_CHOICE
 from pfa_core.errors import InvalidRequest
+from pfa_core.model import shell
 
 app = typer.Typer(rich_markup_mode=None)
 profile = group(app, "profile", "Manage profiles: settings of one database and PEMS by name.")
@@ -115,7 +116,8 @@ def add(
         call.note_stored()
     _show(call, document(found))
     talk.done(f"profile {name} added")
-    talk.hint(f"to work with it type: pfa profile use {name}, or add --profile {name}")
+    named = shell.word(name)
+    talk.hint(f"to work with it type: pfa profile use {named}, or add --profile {named}")
 
 
 @command(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +18,7 @@ from pfa_cli.render.changes import show_records
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_core.errors import BaselineConflict, InvalidData
+from pfa_core.model import shell
 
 if TYPE_CHECKING:
     from pfa_core.drafts.revert import RevertResult
@@ -125,9 +125,7 @@ def _say(call: Invocation, talk: Talk, result: RevertResult) -> None:
     if result.waiting:
         talk.say(f"note: {result.waiting:,} of the session are not in PEMS: pfa undo, pfa uncommit")
     if result.saved and not call.dry_run:
-        talk.say(
-            f"next: pfa diff {shlex.quote(name)}, then pfa commit --session {shlex.quote(name)}"
-        )
+        talk.say(f"next: pfa diff {shell.word(name)}, then pfa commit --session {shell.word(name)}")
 
 
 def _left(talk: Talk, result: RevertResult) -> int:

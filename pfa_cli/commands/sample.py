@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.resources import files
@@ -21,6 +20,7 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import IoFailure
+from pfa_core.model import shell
 
 app = typer.Typer(rich_markup_mode=None)
 FILES: Mapping[str, str] = {
@@ -61,13 +61,7 @@ def sample(
     rows = [document(item) for item in found]
     sheet = Sheet(id_column="file", columns=_COLUMNS, items=rows, envelope=Data(found))
     show(sheet, call.look(Format.TABLE))
-    talk.say(f"next: cd {_quoted(folder)} && pfa init --org DEMO")
-
-
-def _quoted(folder: Path) -> str:
-    """Write a directory for a shell, which takes none for an option."""
-    text = str(folder)
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+    talk.say(f"next: cd {shell.file(folder)} && pfa init --org DEMO")
 
 
 def write_sample(folder: Path, *, replace: bool) -> list[SampleFile]:

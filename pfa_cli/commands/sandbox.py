@@ -20,6 +20,7 @@ from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import ConfigInvalid
+from pfa_core.model import shell
 
 if TYPE_CHECKING:
     from pfa_core.errors import Fault
@@ -194,7 +195,7 @@ def _show_address(call: Invocation, talk: Talk, pems: Sandbox) -> None:
     show(sheet, call.look(Format.TABLE, answers=True))
     streams.flush()
     talk.say(f"PEMS sandbox with {count(len(pems.records), 'record')}; Ctrl-C ends it")
-    talk.hint(f"export PFA_PEMS_URL={pems.url}")
+    talk.hint(f"export PFA_PEMS_URL={shell.word(pems.url)}")
 
 
 def _print_response(request: Request, response: Response) -> None:

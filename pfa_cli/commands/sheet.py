@@ -10,6 +10,7 @@ from pfa_cli.framework.text_files import require_file
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_core.errors import InvalidRequest
+from pfa_core.model import shell
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -75,10 +76,4 @@ def _say(talk: Talk, written: WrittenSheet, path: str) -> None:
         names = " and ".join(written.left_out)
         talk.say(f"note: {names} {state}; money requires the right view_financials")
     if written.records and written.file_format in ("xlsx", "csv", "tsv"):
-        talk.say(f"next: edit it, then pfa draft save {_quoted(path)} -n")
-
-
-def _quoted(path: str) -> str:
-    import shlex
-
-    return shlex.quote(path)
+        talk.say(f"next: edit it, then pfa draft save {shell.file(path)} -n")

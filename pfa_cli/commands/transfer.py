@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +17,7 @@ from pfa_cli.render.facts import show_facts
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
+from pfa_core.model import shell
 
 _BOTH = ("organization", "path", "sha256", "status", "copy", "records", "modifications", "members",
          "entries", "anchor", "rows")  # fmt: skip
@@ -72,7 +72,7 @@ def export_organization(
         talk.hint("the copy is suspended where it is imported: it exchanges nothing with PEMS")
     else:
         talk.hint(
-            f"{code} is archived here; on the other side type: pfa org import {shlex.quote(file)}; import it once"
+            f"{code} is archived here; on the other side type: pfa org import {shell.file(file)}; import it once"
         )
 
 
@@ -97,7 +97,9 @@ def import_organization(call: Invocation, talk: Talk, file: File) -> None:
     talk.note_dry_run()
     if not call.dry_run:
         who = ", ".join(result.admins[:5]) or "none"
-        talk.say(f"next: an admin of it ({who}) types: pfa init --org {result.organization_id}")
+        talk.say(
+            f"next: an admin of it ({who}) types: pfa init --org {shell.word(result.organization_id)}"
+        )
 
 
 @command(

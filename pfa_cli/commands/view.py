@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.records import KNOWN_COLUMNS
 from pfa_core.errors import InvalidData, InvalidRequest
+from pfa_core.model import shell
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def show_view(
         _write(found.view, to)
         call.note_stored()
         talk.say(f"view {described(found)} written to {to}")
-        talk.say(f"next, there: pfa view save --from {shlex.quote(to)}")
+        talk.say(f"next, there: pfa view save --from {shell.file(to)}")
         if call.common.output is None:
             return
     _show(call, found, _shown(found), answers=True)
@@ -215,7 +215,7 @@ def _of_file(
     if filters.given() or call.view or sort or call.common.columns:
         raise InvalidRequest(
             "--from says what is saved; no filters, columns or order beside it",
-            hint=f"type: pfa view save --from {shlex.quote(str(path))}",
+            hint=f"type: pfa view save --from {shell.file(path)}",
         )
     text = read_text(path, "a view", _LARGEST)
     found = core.read_view(text, str(path), name=name)
@@ -272,7 +272,7 @@ def _texts(value: Any) -> Sequence[Any]:
 def _typed(found: SavedView) -> str:
     """Write the filters as options; of a view that cannot be used that it cannot."""
     try:
-        return shlex.join(spelled(found.view.filters))
+        return shell.words(spelled(found.view.filters))
     except InvalidData:
         return "cannot be used by this version of pfa"
 
@@ -309,7 +309,7 @@ def _say_saved(talk: Talk, result: SavedViewResult, *, dry_run: bool) -> None:
     if before is None:
         talk.done(f"view {name} saved")
         if not dry_run:
-            talk.hint(f"type: pfa list --view {shlex.quote(result.saved.name)}")
+            talk.hint(f"type: pfa list --view {shell.word(result.saved.name)}")
     elif result.status == "unchanged":
         talk.say(f"view {name} is as it was")
     else:

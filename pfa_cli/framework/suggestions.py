@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 import pfa_core as core
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
+from pfa_core.model import shell
 from pfa_core.model.query import Filters
 
 
@@ -18,7 +17,7 @@ def hint_nothing_found(
         return
     if listed := next((value for value in filters.id if "," in value), ""):
         ids = (word.strip() for word in listed.split(","))
-        talk.hint("type: " + " ".join(f"--id {shlex.quote(word)}" for word in ids if word))
+        talk.hint("type: " + " ".join(f"--id {shell.word(word)}" for word in ids if word))
         return
     database, principal = call.database, call.principal
     found = core.suggest_value(database, principal, filters)

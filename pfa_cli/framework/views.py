@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 
 import pfa_core as core
@@ -12,6 +11,7 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.learning import VIEW
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
+from pfa_core.model import shell
 from pfa_core.model.query import Filters
 from pfa_core.model.view import SavedView
 
@@ -34,7 +34,7 @@ def within_view(call: Invocation, talk: Talk, name: str, filters: Filters) -> Fi
     found = call.view.narrowed(filters)
     call.learn(VIEW, [saved.name])
     if call.reports or call.common.verbose:
-        talk.say(f"view {described(saved)}: {shortened(shlex.join(spelled(found)), _LONGEST)}")
+        talk.say(f"view {described(saved)}: {shortened(shell.words(spelled(found)), _LONGEST)}")
     if saved.hides_shared:
         talk.say(
             f"note: the view {saved.name} is yours; the shared one of this name does not count"

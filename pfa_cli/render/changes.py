@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from pfa_cli.render.formats import Format, Look
 from pfa_cli.render.humanize import count, money, signed
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
+from pfa_core.model import shell
 from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def moved_text(moved: Sequence[str]) -> str:
 def next_diff(result: SaveResult) -> str:
     """Name the command that shows what the saved drafts change."""
     one_session = len(result.sessions) <= 1 and result.session_id
-    return f"pfa diff {shlex.quote(result.session_id)}" if one_session else "pfa diff"
+    return f"pfa diff {shell.word(result.session_id)}" if one_session else "pfa diff"
 
 
 def _sessions(result: SaveResult) -> str:

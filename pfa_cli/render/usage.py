@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import Any
+
+from pfa_core.model import shell
 
 _OF_OPTION = re.compile(
     r"Invalid value for '?(?P<option>[^':]+)'?(?: / '[^']+')*: (?P<why>.+)", re.DOTALL
@@ -27,7 +28,7 @@ def hint(message: str, context: Any) -> str:
         return ""
     path = context.command_path
     words = _EXTRA.match(message)
-    extra = shlex.join(words["words"].split()) if words else ""
+    extra = shell.words(words["words"].split()) if words else ""
     if extra and path in _INSTEAD:
         return f"type: {_INSTEAD[path]} {extra}"
     names = {name for param in context.command.params for name in param.opts}

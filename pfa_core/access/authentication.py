@@ -15,6 +15,7 @@ from pfa_core.authorization import require_valid_token
 from pfa_core.config import choices
 from pfa_core.config.settings import CHOICE, Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest, NotFound
+from pfa_core.model import shell
 from pfa_core.model.ids import OrganizationId, TokenId, UserId, utc_now
 from pfa_core.model.principal import Principal, Right
 from pfa_core.model.suggest import did_you_mean
@@ -67,7 +68,7 @@ def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
             )
         raise Forbidden(
             f"the token of {claims.user_id} does not hold the organization {code!r}",
-            hint=f"it holds: {held}; a member adds another with: pfa init --org {code}",
+            hint=f"it holds: {held}; a member adds another with: pfa init --org {shell.word(code)}",
         )
     return claims.principal(code)
 

@@ -27,6 +27,7 @@ from pfa_core.errors import (
     PermissionDenied,
 )
 from pfa_core.masking import mask_for
+from pfa_core.model import shell
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import OrganizationId, UserId
 from pfa_core.model.member import Member, OrganizationStatus
@@ -252,7 +253,7 @@ def _require_member(
         return member
     raise Forbidden(
         f"the organization {code} exists and {user} is not a member of it",
-        hint=f"an admin types: pfa user grant {user} --org {code} --role admin",
+        hint=f"an admin types: pfa user grant {shell.word(user)} --org {code} --role admin",
         denial=Denial(
             organization_id=code,
             user_id=user,

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pfa_core.authorization import require
 from pfa_core.errors import InvalidData, InvalidRequest, NotFound
+from pfa_core.model import shell
 from pfa_core.model.audit import ACTIONS, LogEntry, LogFilter
 from pfa_core.model.ids import PfaId
 from pfa_core.model.ordering import LOG, SortKey
@@ -112,9 +113,10 @@ def _stream_archive(
         with snapshot(db, principal, Operation.STREAM_LOG) as tx:
             visible, mask = _visible(tx, wanted), tx.mask
         if reader.head.organization != principal.organization_id:
+            code = reader.head.organization
             raise InvalidData(
-                f"{reader.name} is of the organization {reader.head.organization}",
-                hint=f"type: pfa log --from {reader.name} --org {reader.head.organization}",
+                f"{reader.name} is of the organization {code}",
+                hint=f"type: pfa log --from {shell.file(reader.name)} --org {shell.word(code)}",
             )
         for entry in newest(reader, visible, limit):
             yield mask.log_entry(entry)

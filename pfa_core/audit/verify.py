@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from psycopg import Connection
 
 from pfa_core.errors import InvalidRequest
-from pfa_core.model.archives import LogArchive, named
+from pfa_core.model import shell
+from pfa_core.model.archives import LogArchive
 from pfa_core.model.ids import OrganizationId
 from pfa_core.model.principal import Principal
 from pfa_core.model.rights import Operation
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 BATCH = 200
 MAX_FLAWS = 1_000
+_MOST_FILES = 10  # that a hint names
 _ANCHOR = re.compile(r"(\d{1,18}):((?:[0-9a-fA-F]{64})?)")
 
 
@@ -326,9 +328,15 @@ def _digest_of(
                     return file.at_number
             raise InvalidRequest(
                 f"link {wanted.number} of the anchor is archived in {archive.file}",
-                hint=f"add all files of archived links: --archive {named(past)}",
+                hint=f"add all files of archived links: --archive {_files_of(past)}",
             )
     return None
+
+
+def _files_of(past: Sequence[LogArchive]) -> str:
+    """Write the names of archives as they are typed, the newest of many."""
+    names = " ".join(shell.file(one.file) for one in past[-_MOST_FILES:])
+    return f"{names}, and those of before" if len(past) > _MOST_FILES else names
 
 
 def _compare_anchor(report: _Found, kept: Head, found: bytes | None) -> None:

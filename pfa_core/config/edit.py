@@ -24,6 +24,7 @@ from pfa_core.config.secret_files import prepare_secret_file
 from pfa_core.config.settings import Flags, config_directory, named_profile
 from pfa_core.config.shape import ConfigFile
 from pfa_core.errors import ConfigInvalid, InvalidRequest, NotFound
+from pfa_core.model import shell
 from pfa_core.model.suggest import did_you_mean
 from pfa_core.shapes import find_faults
 
@@ -192,7 +193,7 @@ class OpenConfig:
         if name not in known and not missing:
             raise NotFound(
                 f"profile not found in {self.path}: {name!r}{did_you_mean(name, known)}",
-                hint=f"type: pfa profile add {name}",
+                hint=f"type: pfa profile add {shell.word(name)}",
             )
 
     def add_table(self, path: Sequence[str]) -> None:

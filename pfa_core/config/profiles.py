@@ -15,6 +15,7 @@ from pfa_core.config.keys import find_key
 from pfa_core.config.profile import read_config
 from pfa_core.config.settings import Flags, config_directory, named_profile
 from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, NotFound
+from pfa_core.model import shell
 from pfa_core.model.suggest import did_you_mean
 
 DEFAULT = "default"
@@ -97,7 +98,7 @@ def add_profile(
         if name in file.profiles():
             raise IllegalTransition(
                 f"profile {name!r} is in {file.path} already",
-                hint=f"type: pfa config set KEY VALUE --profile {name}",
+                hint=f"type: pfa config set KEY VALUE --profile {shell.word(name)}",
             )
         file.add_table((PROFILES, name))
         for key, value in checked.items():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pfa_core.errors import ConfigInvalid, InvalidRequest, IoFailure, NotFound
+from pfa_core.model import shell
 from pfa_core.model.secret import looks_like_token
 
 # What the shell opens for <(command).
@@ -46,7 +47,9 @@ def open_judged(path: Path, *, beyond: int) -> BinaryIO:
             raise ConfigInvalid(f"{path} is not a regular file")
         if stat.S_IMODE(status.st_mode) & beyond:
             verb = "read" if beyond & 0o044 else "written"
-            raise ConfigInvalid(f"{path} can be {verb} by others", hint=f"type: chmod 600 {path}")
+            raise ConfigInvalid(
+                f"{path} can be {verb} by others", hint=f"type: chmod 600 {shell.file(path)}"
+            )
         # Root may read any user's file; another owner of the file could rewrite it.
         if os.geteuid() not in (0, status.st_uid) and status.st_uid != 0:
             raise ConfigInvalid(f"{path} belongs to another user")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 
 from pfa_core.errors import IllegalTransition, InvalidRequest, NotFound
+from pfa_core.model import shell
 from pfa_core.model.archives import LogArchive
 from pfa_core.model.operations import (
     LocalOperation,
@@ -79,7 +79,7 @@ def _undoing(step: Step, facts: Facts, *, taken_back: bool) -> str:
         case OperationKind.RESOLVE:
             return "not possible: a decision in a conflict is final"
         case OperationKind.COMMIT if facts.sent:
-            session = shlex.quote(facts.sessions[0]) if facts.sessions else "NAME"
+            session = shell.word(facts.sessions[0]) if facts.sessions else "NAME"
             return f"not possible: {facts.sent:,} sent; pfa revert --session {session}"
         case OperationKind.COMMIT:
             brought = f", brings back {facts.ended:,} dropped" if facts.ended else ""

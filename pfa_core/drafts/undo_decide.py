@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -10,6 +9,7 @@ from typing import Any
 
 from pfa_core.drafts.before import PART
 from pfa_core.errors import Fault, FaultCode
+from pfa_core.model import shell
 from pfa_core.model.audit import Action
 from pfa_core.model.delta import Delta, Record, over_own_sends, same
 from pfa_core.model.ids import PfaId
@@ -197,11 +197,11 @@ def _refuse(entry: EntryContent, why: Why, message: str, hint: str) -> Refusal:
 
 
 def _id(entry: EntryContent) -> str:
-    return shlex.quote(entry.pfa_id)
+    return shell.word(entry.pfa_id)
 
 
 def _revert(entry: EntryContent) -> str:
-    return f"pfa revert --session {shlex.quote(entry.session_id)}"
+    return f"pfa revert --session {shell.word(entry.session_id)}"
 
 
 def written_fields(moves: Iterable[Move]) -> dict[str, None]:

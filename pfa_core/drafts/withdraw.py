@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -19,6 +18,7 @@ from pfa_core.drafts.selection import (
     select_drafts,
 )
 from pfa_core.errors import Fault, FaultCode, IllegalTransition, NoDrafts
+from pfa_core.model import shell
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import PfaId
 from pfa_core.model.modification import State
@@ -109,7 +109,7 @@ def _nothing_to_discard(tx: Tx, selection: Selection, session_id: str) -> Discar
     if states and State.DRAFT not in states:
         raise IllegalTransition(
             f"session {session_id!r} has no drafts: it is committed",
-            hint=f"type: pfa uncommit --session {shlex.quote(session_id)}, while nothing was sent or"
+            hint=f"type: pfa uncommit --session {shell.word(session_id)}, while nothing was sent or"
             " PEMS rejected it",
         )
     if not states and audit.was_discarded(tx.conn, tx.organization_id, tx.user_id, session_id):
@@ -182,8 +182,8 @@ def _outdated(tx: Tx, rows: Sequence[Sent]) -> Iterator[Fault]:
 
 def _take_back(session_id: str | None) -> str:
     """Name the command that takes back what is in PEMS."""
-    name = shlex.quote(session_id) if session_id else "NAME"
-    return f"to take back what was pushed, type: pfa revert --session {name}"
+    session = shell.word(session_id) if session_id else "NAME"
+    return f"to take back what was pushed, type: pfa revert --session {session}"
 
 
 def _illegal(row: Sent | ModificationRow, message: str) -> Fault:

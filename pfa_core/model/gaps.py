@@ -6,9 +6,9 @@ They are what sums leave out, and what they should not add up.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from shlex import quote
 from typing import TYPE_CHECKING
 
+from pfa_core.model import shell
 from pfa_core.model.humanize import count
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _named(name: str, own: str | None) -> str:
 def _command(name: str) -> str:
     if name.startswith(_UNIT):
         return "pfa list --columns pfaId,monthlyRate,rateUom"
-    return f"pfa list --currency {quote(name)}"
+    return f"pfa list --currency {shell.word(name)}"
 
 
 def _mixed(figures: Figures[Amount]) -> list[Gap]:

@@ -11,6 +11,8 @@ from psycopg.rows import args_row
 
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid
+from pfa_core.model import shell
+from pfa_core.sql.names import typed
 from pfa_core.sql.tables import PLACEMENTS, Placement, placed
 
 _SQL = sql.statements("distribution")
@@ -206,9 +208,10 @@ def _require_possible(conn: Connection[Any]) -> _Facts:
             hint="name the owner's address: pfa db distribute --database-url ADDRESS",
         )
     if facts.schema != _SCHEMA:
+        statement = f"ALTER SCHEMA {typed(facts.schema)} RENAME TO {_SCHEMA}"
         raise ConfigInvalid(
             f"the tables are in the schema {facts.schema}; the nodes look for them in {_SCHEMA}",
-            hint=f"type: pfa db psql -- -c 'ALTER SCHEMA {facts.schema} RENAME TO {_SCHEMA}'",
+            hint=f"type: pfa db psql -- -c {shell.word(statement)}",
         )
     if facts.workers == 0:
         raise ConfigInvalid(

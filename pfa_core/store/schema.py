@@ -7,6 +7,7 @@ from psycopg import Connection, errors
 from pfa_core import sql
 from pfa_core.errors import ConfigInvalid, SchemaOutdated
 from pfa_core.model.pooling import Pooling
+from pfa_core.sql.names import typed
 from pfa_core.store import session
 
 _SQL = sql.statements("schema")
@@ -54,7 +55,7 @@ def require_found(conn: Connection) -> None:
         place, path, role = row
         raise ConfigInvalid(
             f"the search_path of {role} is {path}; pfa's tables are in the schema {place}",
-            hint=f"an administrator types: ALTER ROLE {role} RESET search_path",
+            hint=f"an administrator types: ALTER ROLE {typed(role)} RESET search_path",
         )
 
 

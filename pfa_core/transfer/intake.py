@@ -24,6 +24,7 @@ from pfa_core.errors import (
 )
 from pfa_core.files.bundle import BundleReader
 from pfa_core.files.reading import open_file
+from pfa_core.model import shell
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import OrganizationId, RunId, UserId
 from pfa_core.model.member import OrganizationStatus
@@ -115,7 +116,7 @@ def _checked(reader: BundleReader) -> _Head:
         if not transfer.are_all_of(head.code, part.content):
             raise InvalidData(
                 f"{reader.name} has rows of another organization than {head.code}; nothing was stored",
-                hint=f"type: pfa org export {head.code} FILE",
+                hint=f"type: pfa org export {shell.word(head.code)} FILE",
             )
     return head
 
@@ -193,7 +194,7 @@ def _write(conn: Connection[Any], reader: BundleReader, head: _Head) -> None:
     """
     exists = IllegalTransition(
         f"the database has an organization {head.code} already; nothing was stored",
-        hint=f"name another database: pfa org import {reader.name} --database-url ADDRESS",
+        hint=f"name another database: pfa org import {shell.file(reader.name)} --database-url ADDRESS",
     )
     if members.organization(conn, head.code):
         raise exists
@@ -211,7 +212,7 @@ def _write(conn: Connection[Any], reader: BundleReader, head: _Head) -> None:
             raise InvalidData(
                 f"{reader.name} has a row that {table} does not take"
                 f" ({error.diag.constraint_name or error.sqlstate}); nothing was stored",
-                hint=f"type: pfa org export {head.code} FILE",
+                hint=f"type: pfa org export {shell.word(head.code)} FILE",
             ) from None
     if lacks_indexes:
         filling.index(conn)

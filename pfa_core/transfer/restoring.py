@@ -13,6 +13,7 @@ from pfa_core.admin.database import open_database
 from pfa_core.config.settings import Settings
 from pfa_core.errors import IllegalTransition, InvalidData, SchemaOutdated
 from pfa_core.files.reading import open_file
+from pfa_core.model import shell
 from pfa_core.store import distribution, schema, whole_database
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import server
@@ -92,7 +93,7 @@ def _empty_of(conn: Connection[Any], settings: Settings) -> _Target:
     require_unbound(conn)
     hint = "make a new one: createdb -E UTF8 -T template0 NAME; then name it in --database-url"
     if settings.database_url is None:
-        hint = f"type: pfa db stop; move {settings.embedded_dir} away; then repeat the command"
+        hint = f"type: pfa db stop; move {shell.file(settings.embedded_dir)} away; then repeat the command"
     if codes := whole_database.organizations(conn):
         raise IllegalTransition(
             f"the database has organizations: {', '.join(codes[:5])}; nothing was restored",

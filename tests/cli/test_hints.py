@@ -1,14 +1,72 @@
-"""Suggestions for mistyped names: the nearest of every closed set, whatever its case."""
+"""Suggestions for mistyped names, the nearest of every closed set, and words of hints as a shell reads them."""
 
 from __future__ import annotations
 
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+import pfa_cli
+import pfa_core
+from pfa_cli.commands.catalog import COMMANDS
+from pfa_core.errors import NotFound
 from pfa_core.model.suggest import nearest
 from tests.cli.conftest import ready
-from tests.program import Pfa
+from tests.program import Pfa, Ran
 
 __all__ = ["ready"]
+
+# Begins of what is typed: a command of pfa, or of another program.
+_TYPED = re.compile(
+    rf"\bpfa (?:{'|'.join(COMMANDS)})\b|\btype: |\b(?:chmod|rm -r|df -h|cd|export (?=[A-Z])) "
+)
+# What stands in a command as it is: no shell reads it otherwise.
+_AS_IT_IS = {
+    # codes of organizations, keys of settings, roles: letters, digits, dots, dashes, underscores
+    *(
+        "code",
+        "principal.organization_id",
+        "held",
+        "', '.join(sorted(claims.organizations))",
+        "role",
+    ),
+    *("key.name", "self.name", "setting.key", "pfa_core/admin/login_roles.py: name"),
+    *("pfa_core/store/login_roles.py: name", "pfa_core/files/extras.py: name"),
+    # ids that the program made
+    *("run", "result.run_id", "detail.run.run_id", "report.behind_run_id", "self.entry_id"),
+    *("stale[0]", "known[0].conflict_id", "words[1]"),
+    # numbers and dates
+    *("number", "step.again", "again", "top", "report.top", "of_major", "of_major + 1", "found"),
+    *("before", "pfa_cli/commands/doctor.py: file"),
+    # constants of the program
+    *("near", "near or LIST", "meant", "options", "_COUNTED", "of_command[-1]", "command"),
+    *("found[number][0]", "field.field", "','.join(report.calendar_by)", "within", "where"),
+    *("_INSTEAD[path]", "path", "'' if result.redone else '--redo '", "'|'.join(SHELLS)"),
+    "pfa_cli/commands/completion.py: name",
+    # made of words that were written for a shell
+    *("kept", "names", "given", "named", "session", "record", "extra", "typed", "hint"),
+    *("_of(profile)", "_of(settings.profile)", "_name_another(settings.profile)", "_id(entry)"),
+    *("gaps[0].command", "_files_of(past)"),
+    # said, not typed
+    *("reason", "owner.name"),
+}
+
+
+def _commands(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the values that are put into texts behind the begin of a command."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        said = ""
+        for part in node.values:
+            if isinstance(part, ast.Constant):
+                said += str(part.value)
+            elif isinstance(part, ast.FormattedValue) and _TYPED.search(said):
+                yield node.lineno, ast.unparse(part.value)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +139,59 @@ def test_the_nearest_is_found_whatever_the_case() -> None:
 def test_a_record_that_differs_in_more_than_zeros_is_not_meant(ready: Pfa) -> None:
     for other in ("H-10", "H-", "X-1", "H-1x"):
         assert "did you mean" not in ready("show", other).err, other
+
+
+def _typed(ran: Ran, *command: str) -> list[str]:
+    """Read a command that was named on stderr as a shell does, with all that follows it."""
+    said = ran.err.replace(";", " ;")
+    return shlex.split(said[said.index(" ".join(command)) :].splitlines()[0])
+
+
+def test_a_command_that_is_named_is_typed_as_it_stands(
+    ready: Pfa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each kind of word that a user chose: files, sessions, profiles, views, users, organizations, records."""
+    monkeypatch.chdir(tmp_path)
+    name, odd = "it's $HOME.csv", "o'clock & co"
+    assert _typed(ready("sync", "pull", "--", name, "-x.csv"), "pfa", "sync")[3:] == [
+        *("--from", name),
+        "./-x.csv",
+    ]
+    secret = tmp_path / "a b"
+    secret.touch(mode=0o644)
+    secret.chmod(0o644)
+    assert _typed(ready("list", "--token-file", "a b"), "chmod") == ["chmod", "600", "a b"]
+    assert ready("draft", "set", "H-001", "model=X", "--into", odd).code == 0
+    assert odd in ready("status").out
+    assert shlex.split(ready("status", "-o", "json").json["data"]["nextCommand"])[-1] == odd
+    assert _typed(ready("list", "--to", name), "pfa", "draft")[3:] == [name, "-n"]
+    assert _typed(ready("plan", "--session", odd, "--to", name), "pfa", "commit")[-1] == name
+    refused = ready("commit", "--plan", name, "--id", "H-001")
+    assert _typed(refused, "pfa", "commit")[-1] == name
+    with pytest.raises(NotFound) as unknown:
+        pfa_core.remove_profile(odd)
+    assert shlex.split(unknown.value.hint)[-1] == odd
+    kept = ready("view", "save", odd, "--category", "Crane")
+    assert kept.code == 0
+    assert _typed(ready("view", "show", odd, "--to", name), "pfa", "view")[-1] == name
+    assert _typed(ready("list", "--org", odd), "pfa", "init")[3] == odd
+    assert _typed(ready("list", "--id", f"{odd},H-001"), "--id")[1] == odd
+    user = "o'neil&co"
+    assert ready("user", "grant", user, "--role", "viewer").code == 0
+    lacking = ready("auth", "issue", "--user", user, "--role", "admin")
+    assert _typed(lacking, "pfa", "user")[3] == user
+
+
+def test_what_a_command_has_of_others_is_written_for_a_shell() -> None:
+    """A value in what is to be typed goes through `pfa_core.model.shell`, or is one that needs no quotes."""
+    root = Path(pfa_core.__file__).parent.parent
+    quoted = re.compile(r"(?:shell\.(?:word|words|file)|typed|shlex\.quote|count)\(")
+    raw = [
+        f"{place}: {value} (line {line})"
+        for package in (pfa_cli, pfa_core)
+        for path in sorted(Path(package.__path__[0]).rglob("*.py"))
+        for line, value in _commands(path.read_text())
+        if (place := path.relative_to(root)) and not quoted.match(value)
+        if not {value, f"{place}: {value}"} & _AS_IT_IS
+    ]
+    assert raw == []

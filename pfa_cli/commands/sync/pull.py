@@ -29,6 +29,7 @@ from pfa_cli.render.humanize import count
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.runs import PULL_COUNTS, passed_over, pull_text
 from pfa_core.errors import InvalidData, InvalidRequest
+from pfa_core.model import shell
 from pfa_core.model.run import IfLocked, RunStatus
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ def pull(
             "--incremental, --since, --restart and --allow-no-records cannot be combined with --from"
         )
     if more and not source:
-        raise InvalidRequest("files require --from", hint=f"pfa sync pull --from {more[0]}")
+        given = " ".join(map(shell.file, more))
+        raise InvalidRequest("files require --from", hint=f"type: pfa sync pull --from {given}")
     options = core.PullOptions(
         incremental=incremental,
         since=_instant(since),

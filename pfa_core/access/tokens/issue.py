@@ -13,6 +13,7 @@ from pfa_core.access.tokens.keyring import Keyring
 from pfa_core.access.tokens.register import Order, grant_of, mint, require_lifetime
 from pfa_core.config.settings import Settings
 from pfa_core.errors import InvalidRequest, NotFound
+from pfa_core.model import shell
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import OrganizationId, TokenId, UserId
 from pfa_core.model.member import Member
@@ -159,7 +160,7 @@ def _narrowed(member: Member, role: Role) -> jwt.Grant:
     if not full.rights <= RIGHTS_OF[member.role] | held:
         raise InvalidRequest(
             f"{member.user_id} is {member.role}: a token cannot hold more",
-            hint=f"type first: pfa user grant {member.user_id} --role {role}",
+            hint=f"type first: pfa user grant {shell.word(member.user_id)} --role {role}",
         )
     return jwt.Grant(role, full.rights & held)
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 from pfa_core.access.tokens.register import audit_token
 from pfa_core.authorization import denial
 from pfa_core.errors import InvalidRequest, Locked, NotFound, PermissionDenied
+from pfa_core.model import shell
 from pfa_core.model.audit import Action
 from pfa_core.model.ids import TokenId, UserId
 from pfa_core.model.ordering import TOKENS
@@ -127,7 +128,7 @@ def revoke_tokens(
         raise Locked(
             f"a writing transaction of {', '.join(busy)} goes on: tokens that the register has are revoked, those"
             " that it does not have are not",
-            hint=f"type again: pfa auth revoke --user {busy[0]}",
+            hint=f"type again: pfa auth revoke --user {shell.word(busy[0])}",
         )
     return revoked
 
