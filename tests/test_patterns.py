@@ -50,6 +50,7 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_core.config.profiles._NAME": ("fullmatch", ()),
     "pfa_core.drafts.save_faults._LAST_NUMBER": ("search", ("1" * LENGTH + "x", "1x" * 50_000)),
     "pfa_core.exact_json._EXPONENT": ("search", ("1E+" * 33_000,)),
+    "pfa_core.files.descriptors._NUMBERED": ("fullmatch", ("/dev/fd/" + "1" * LENGTH,)),
     "pfa_core.files.dialect._LINE": ("findall", ("a\r" * 50_000,)),
     "pfa_core.files.dialect._ESCAPE": ("sub", ("\\x4" * 30_000, "\\x41" * 25_000 + "\\x")),
     "pfa_core.masking._DIGIT": ("search", ()),
@@ -164,7 +165,7 @@ MADE_IN_PLACE = {
     "pfa_cli/render/folding.py": 1,  # a split at one of its named patterns
     "pfa_core/config/pems.py": 2,  # a URL of the configuration, one class of characters; a zone
     "pfa_core/config/shape.py": 1,  # a zone
-    "pfa_core/files/replacing.py": 1,  # names in a directory, each of a bounded length
+    "pfa_core/files/beside.py": 1,  # names in a directory, each of a bounded length
     "pfa_core/pems/mapping/date_formats.py": 1,  # a date's parts, each of a fixed length
     "pfa_core/pems/mapping/transforms.py": 1,  # the pattern of a field map
     "pfa_core/sql/composition.py": 1,

@@ -13,6 +13,8 @@ from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.talk import Talk
+from pfa_cli.framework.text_files import require_apart
+from pfa_cli.render.facts import with_sizes
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
@@ -49,6 +51,7 @@ def backup(
     In the custom format of pg_dump; only you can read it, for it has keys, prices and drafts. Needs the owner's
     address, and the right to make a database for the check.
     """
+    require_apart(file, "pfa db backup")
     with ProgressLine(call.common, "step", "writing and verifying the backup"):
         result = core.backup_database(call.settings, file, verify=not no_verify)
     call.note_stored()

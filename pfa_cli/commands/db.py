@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from pfa_cli.framework.metadata import metadata
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
+from pfa_cli.render.facts import with_sizes
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_cli.render.json import document
@@ -147,9 +149,18 @@ def status(call: Invocation) -> None:
         items=[item],
         rows=[flat],
         envelope=Data(item),
-        text=lambda: facts([pair for pair in flat.items() if pair[1] not in (None, "")], look),
+        text=lambda: facts(_status_facts(item, found.growth), look),
     )
     show(sheet, look)
+
+
+def _status_facts(item: Mapping[str, Any], growth: Sequence[MonthGrowth]) -> list[tuple[str, Any]]:
+    """Name what is known, each month of the growth on a line of its own."""
+    shown: list[tuple[str, Any]] = []
+    for name, value in with_sizes(item).items():
+        months = [_month(one) for one in growth] if name == "growth" else [value]
+        shown += [("" if place else name, text) for place, text in enumerate(months)]
+    return [pair for pair in shown if pair[1] not in (None, "")]
 
 
 @command(

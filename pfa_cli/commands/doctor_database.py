@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import pfa_core as core
 from pfa_cli.envelopes.checks import Finding
 from pfa_cli.framework.invocation import Invocation
-from pfa_cli.render.humanize import count
+from pfa_cli.render.humanize import count, size
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable, IoFailure, PfaError
+from pfa_core.model import shell
 
 if TYPE_CHECKING:
     from pfa_core.admin.server import DatabaseStatus
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # So much of the server's log, and reads after a change ask the server more often than not.
 FAR_BEHIND = 16 * 1024 * 1024
 # Less room than a checkpoint of the server may need, and than a bulk write does.
-NO_ROOM, LITTLE_ROOM = 256 * 1024 * 1024, 2 * 1024 * 1024 * 1024
+NO_ROOM, LITTLE_ROOM = 256_000_000, 2_000_000_000
 
 
 def check_database(call: Invocation) -> Finding:
@@ -69,8 +69,8 @@ def check_data_directory(call: Invocation) -> Finding | None:
         text, _, cure = found.problem.partition(": ")
         return Finding("data directory", "notice", text, cure=cure)
     if found.kept:
-        sizes = ", ".join(f"{path} ({size / 1e6:,.0f} MB)" for path, size in found.kept)
-        names = " ".join(shlex.quote(str(path)) for path, _ in found.kept)
+        sizes = ", ".join(f"{path} ({size(number)})" for path, number in found.kept)
+        names = " ".join(shell.file(path) for path, _ in found.kept)
         text = f"kept since an upgrade of PostgreSQL: {sizes}"
         return Finding(
             "data directory", "notice", text, cure=f"when nothing is missed, type: rm -r {names}"
@@ -113,17 +113,13 @@ def check_disk(call: Invocation) -> Finding | None:
     found = disk_room(call.settings)
     if found is None:
         return None
-    text = f"{_gibibytes(found.free)} free of {_gibibytes(found.total)} in {found.path}"
-    cure = f"make room: df -h {shlex.quote(found.path)}"
+    text = f"{size(found.free)} free of {size(found.total)} in {found.path}"
+    cure = f"make room: df -h {shell.file(found.path)}"
     if found.free < NO_ROOM:
         return Finding("disk", "problem", text, cure=cure, exit_code=IoFailure.exit_code)
     if found.free < LITTLE_ROOM:
         return Finding("disk", "notice", text, cure=cure)
     return Finding("disk", "ok", text)
-
-
-def _gibibytes(size: int) -> str:
-    return f"{size / 2**30:,.1f} GiB"
 
 
 def check_upkeep(call: Invocation) -> Finding | None:

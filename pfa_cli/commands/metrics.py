@@ -18,6 +18,7 @@ from pfa_cli.framework.talk import Talk
 from pfa_cli.render.formats import Format
 from pfa_cli.render.output import Sheet, show
 from pfa_core.errors import IoFailure
+from pfa_core.files.replacing import replacing
 
 if TYPE_CHECKING:
     from pfa_core.admin.metrics import Metric
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 _COLUMNS = ("name", "labels", "value")
+_FOR_ALL = 0o644
 
 
 @command(
@@ -76,29 +78,10 @@ def write_textfile(path: Path, text: str) -> None:
     Raises:
         IoFailure: It cannot be written, or its place is taken by something else than a file.
     """
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file():
-            raise IoFailure(f"{path} is not a regular file")
-        _replace(target, text)
-    except OSError as error:
-        raise IoFailure(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _replace(target: Path, text: str) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(descriptor, 0o644)  # whatever the umask
-            os.fsync(descriptor)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise IoFailure(f"{path} is not a regular file")
+    with replacing(path, mode=_FOR_ALL) as file:
+        file.write(text.encode())
 
 
 def _samples(found: Iterable[Metric]) -> Iterable[dict[str, Any]]:

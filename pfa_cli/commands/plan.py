@@ -66,7 +66,7 @@ def plan(
     changed since ends it with 7.
     """
     if to is not None:
-        require_file(to, "for a pipe: pfa plan -o json")
+        require_file(to, "for a pipe: pfa plan -o json", secret=True)
     given = Given(session=session, ids=ids, where=where, view=view, everything=everything)
     selection = given.required(call, talk, "plan")
     database, principal = call.open()

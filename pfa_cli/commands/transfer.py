@@ -13,7 +13,8 @@ from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.talk import Talk
-from pfa_cli.render.facts import show_facts
+from pfa_cli.framework.text_files import require_apart
+from pfa_cli.render.facts import show_facts, with_sizes
 from pfa_cli.render.formats import Format
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
@@ -57,6 +58,7 @@ def export_organization(
     file holds prices and drafts of all users; only you can read it. Needs the owner's address.
     """
     call.adopt_organization(code, "CODE")
+    require_apart(file, f"pfa org export {shell.word(code)}")
     database, principal = call.open()
     with ProgressLine(call.common, "row", "verifying and writing the organization"):
         result = core.export_organization(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pfa_core.errors import InvalidRequest
+from pfa_core.files.descriptors import STDOUT, descriptor_of
 from pfa_core.files.reading import decode, open_input, read_whole
 
 
@@ -27,11 +28,30 @@ def read_text(path: Path, what: str, most: int) -> str:
         return decode(read_whole(file, str(path), most, kept="nothing was stored"), str(path))
 
 
-def require_file(to: str | Path, hint: str) -> None:
+def require_file(to: str | Path, hint: str, *, secret: bool = False) -> None:
     """Refuse - for a file that is written: it would be one of this name.
 
+    Args:
+        secret: It is for its owner alone: neither what the process has open already.
+
     Raises:
-        InvalidRequest: It is -.
+        InvalidRequest: It is -, or with `secret` such as /dev/stdout.
     """
-    if str(to) == "-":
+    if str(to) == "-" or (secret and descriptor_of(to) is not None):
         raise InvalidRequest("--to names a file", hint=hint)
+
+
+def require_apart(file: str, command: str) -> None:
+    """Refuse stdout for a file that is written, where the command's result goes there.
+
+    Args:
+        command: The command up to the file, as it is typed.
+
+    Raises:
+        InvalidRequest: It is stdout.
+    """
+    if file == "-" or descriptor_of(file) == STDOUT:
+        raise InvalidRequest(
+            f"{file}: the result of the command goes to stdout, its file elsewhere",
+            hint=f"name a file; for a pipe type in bash: {command} >(COMMAND)",
+        )

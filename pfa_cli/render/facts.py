@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pfa_cli.envelopes.base import Data
 from pfa_cli.render.formats import Look
+from pfa_cli.render.humanize import size
 from pfa_cli.render.output import Sheet, show
+
+_BYTES = "Bytes"
 
 
 def show_facts(item: dict[str, Any], look: Look, *, id_column: str, without: str = "") -> None:
@@ -25,9 +29,21 @@ def show_facts(item: dict[str, Any], look: Look, *, id_column: str, without: str
         items=[item],
         rows=[shown],
         envelope=Data(item),
-        text=lambda: said or facts(list(shown.items()), look),
+        text=lambda: said or facts(list(with_sizes(shown).items()), look),
     )
     show(sheet, look)
+
+
+def with_sizes(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Write numbers of bytes in units, for people.
+
+    `sizeBytes` 4900000 becomes `size` 4.9 MB.
+    """
+    shown: dict[str, Any] = {}
+    for name, value in item.items():
+        is_size = name.endswith(_BYTES) and isinstance(value, int)
+        shown[name.removesuffix(_BYTES) if is_size else name] = size(value) if is_size else value
+    return shown
 
 
 def _flat(value: Any) -> Any:

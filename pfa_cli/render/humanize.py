@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pfa_core.model.humanize import MASKED, ago, count, money, records_behind, signed, span
+from pfa_core.model.humanize import MASKED, ago, count, money, records_behind, signed, size, span
 
 __all__ = [
     "MASKED",
@@ -13,6 +13,7 @@ __all__ = [
     "money",
     "records_behind",
     "signed",
+    "size",
     "span",
     "sums_text",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -97,10 +96,14 @@ def read_secret_file(path: Path, *, beyond: int = OTHERS) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PreparedFile:
-    """A text on disk beside the file whose content it becomes."""
+    """A text on disk beside the file whose content it becomes.
+
+    `written` is open until then: others would take it for what a killed process left.
+    """
 
     path: Path
     temporary: Path
+    written: BinaryIO
 
     def publish(self) -> None:
         """Put the text into the place of the file's content.
@@ -108,10 +111,11 @@ class PreparedFile:
         Raises:
             IoFailure: It cannot be put there.
         """
-        try:
-            self.temporary.replace(self.path)
-        except OSError as error:
-            raise IoFailure(f"{self.path} cannot be written: {error.strerror}") from error
+        with self.written:
+            try:
+                self.temporary.replace(self.path)
+            except OSError as error:
+                raise IoFailure(f"{self.path} cannot be written: {error.strerror}") from error
 
     def publish_first(self) -> bool:
         """Put the text there unless there is a file already; return whether it was put.
@@ -133,19 +137,24 @@ class PreparedFile:
 
     def discard(self) -> None:
         """Delete the text that was not published."""
+        self.written.close()
         self.temporary.unlink(missing_ok=True)
 
 
 def _require_replaceable(path: Path) -> None:
     """Refuse a path that is not that of a file.
 
-    A device would be gone.
+    A device would be gone, as would the system's own link to what the process has open.
 
     Raises:
         IoFailure: It is not one.
     """
     if not path.name or path.name == "..":
         raise IoFailure(f"{str(path)!r} is not the name of a file")
+    from pfa_core.files.descriptors import descriptor_of
+
+    if descriptor_of(path) is not None:
+        raise IoFailure(f"{path} is not the name of a file")
     try:
         mode = path.lstat().st_mode
     except OSError:
@@ -177,16 +186,28 @@ def prepare_secret_file(path: Path, text: str) -> PreparedFile:
             hint="name one in HOME or XDG_CONFIG_HOME",
         )
     _require_replaceable(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    from pfa_core.files.beside import (  # a read has no use for it
+        mark_written,
+        name_beside,
+        remove_left,
+    )
+
+    temporary = name_beside(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+        remove_left(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        file = os.fdopen(os.open(temporary, flags, 0o600), "wb")
+        try:
+            mark_written(file.fileno())
+            file.write(f"{text}\n".encode())
             file.flush()
             os.fsync(file.fileno())
+        except BaseException:
+            file.close()
+            raise
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise IoFailure(f"{path} cannot be written: {error.strerror}") from error
-    return PreparedFile(path, temporary)
+    return PreparedFile(path, temporary, file)

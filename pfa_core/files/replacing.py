@@ -3,50 +3,49 @@
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from pfa_core.errors import IllegalTransition, IoFailure
+from pfa_core.files.beside import mark_written, name_beside, remove_left
+from pfa_core.files.descriptors import descriptor_of
 
-_PRIVATE = 0o600
+PRIVATE = 0o600
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], *, mode: int | None = None) -> Iterator[BinaryIO]:
     """Open a file whose content takes the place of another one's when the block ends.
 
     It is written beside it, brought to the disk and renamed: a full disk, an error or a killed process leave the
     old content; what a killed one leaves beside it, the next one for that file removes. A link stays, the file that
     it leads to is replaced, with its mode. What is not a regular file, such as a pipe, gets the whole content at
-    the end.
+    the end, as does what the process has open under a name of the system (/dev/stdout, /dev/fd/63).
 
     Args:
-        private: Its owner alone can read it, whatever the mode of the file that it replaces.
+        mode: Its mode, whatever that of the file that it replaces; None: that, or the usual one.
 
     Raises:
         IoFailure: It cannot be written.
     """
     name = os.fspath(path)
     with _explained(name):
-        target = Path(os.path.realpath(name))
-        mode = _mode(target)
+        descriptor = descriptor_of(name)
+        found = _mode(name or os.curdir) if descriptor is None else os.fstat(descriptor).st_mode
         # To resolve a path loses the slash at its end.
-        if name.endswith(os.sep) or (mode is not None and stat.S_ISDIR(mode)):
+        if name.endswith(os.sep) or (found is not None and stat.S_ISDIR(found)):
             raise IoFailure(f"{name} is a folder, not a file")
-        if mode is not None and not stat.S_ISREG(mode):
+        if descriptor is not None or (found is not None and not stat.S_ISREG(found)):
             with TemporaryFile() as file:
                 yield cast("BinaryIO", file)
-                _copy(cast("BinaryIO", file), target)
+                _copy(cast("BinaryIO", file), name, descriptor)
             return
-        with _beside(target, _PRIVATE if private else mode) as file:
+        with _beside(Path(os.path.realpath(name)), found if mode is None else mode) as file:
             yield file
 
 
@@ -68,8 +67,9 @@ def creating(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             raise IoFailure(f"{name} is a folder, not a file")
         try:
             if os.path.lexists(target):
+                remove_left(target)
                 raise FileExistsError
-            with _beside(target, _PRIVATE, _name_new) as file:
+            with _beside(target, PRIVATE, _name_new) as file:
                 yield file
         except FileExistsError:
             raise IllegalTransition(
@@ -97,7 +97,7 @@ def _name_new(temporary: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a file system without a second name
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE))
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
         temporary.replace(target)
     else:
         temporary.unlink()
@@ -107,14 +107,13 @@ def _name_new(temporary: Path, target: Path) -> None:
 def _beside(
     target: Path, mode: int | None, put: Callable[[Path, Path], object] = Path.replace
 ) -> Iterator[BinaryIO]:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    _remove_left(target)
+    temporary = name_beside(target)
+    remove_left(target)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, _PRIVATE if mode == _PRIVATE else 0o666)
+    descriptor = os.open(temporary, flags, PRIVATE if mode == PRIVATE else 0o666)
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            with suppress(OSError):  # some network file systems have no locks
-                flock(descriptor, LOCK_EX | LOCK_NB)
+            mark_written(descriptor)
             if mode is not None:
                 os.fchmod(descriptor, stat.S_IMODE(mode))
             yield file
@@ -128,47 +127,24 @@ def _beside(
     _sync(target.parent)
 
 
-def _remove_left(target: Path) -> None:
-    """Remove what killed processes left beside a file.
+def _mode(path: str) -> int | None:
+    """Return the mode of what a path leads to; None: nothing is there.
 
-    The number of such a process is free, and so is the lock of its file: a process of another machine or another
-    container holds it.
+    The kernel is asked: a name of an open pipe resolves to one that does not exist.
     """
-    left = re.compile(rf"\.{re.escape(target.name)}\.(\d+)-[0-9a-f]{{8}}")
-    with suppress(OSError):
-        for entry in os.scandir(target.parent):
-            found = left.fullmatch(entry.name)
-            if found and entry.is_file(follow_symlinks=False) and not _is_there(int(found[1])):
-                with suppress(OSError):
-                    _remove_unlocked(entry.path)
-
-
-def _remove_unlocked(path: str) -> None:
-    with open(path, "rb") as file:
-        flock(file.fileno(), LOCK_EX | LOCK_NB)
-        os.unlink(path)
-
-
-def _is_there(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _mode(path: Path) -> int | None:
-    try:
-        return path.stat().st_mode
+        return os.stat(path).st_mode
     except FileNotFoundError:
         return None
 
 
-def _copy(file: BinaryIO, target: Path) -> None:
+def _copy(file: BinaryIO, path: str, descriptor: int | None) -> None:
+    """Write the content to what cannot be replaced.
+
+    What is open already is written where it stands: opened anew by its name, a file would be emptied.
+    """
     file.seek(0)
-    with target.open("wb") as stream:
+    with open(path if descriptor is None else os.dup(descriptor), "wb") as stream:
         shutil.copyfileobj(file, stream)
 
 

@@ -1,4 +1,4 @@
-"""Numbers, money and times for people."""
+"""Numbers, money, times and sizes for people."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from decimal import Decimal
 
 MASKED = "masked"
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
+_SIZES = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -47,3 +48,12 @@ def span(length: timedelta) -> str:
         if seconds >= size:
             return count(seconds // size, noun)
     return count(seconds, "second")
+
+
+def size(number: int) -> str:
+    """Format a number of bytes in the largest unit: `4.9 GB`, `812 MB`, `1 byte`."""
+    for unit, factor in _SIZES:
+        if number >= 0.9995 * factor:  # less is rounded to less than 1,000 of the next unit
+            digits = 1 if number < 99.95 * factor else 0
+            return f"{number / factor:,.{digits}f} {unit}"
+    return count(number, "byte")

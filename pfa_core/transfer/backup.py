@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pfa_core.admin.database import open_database
 from pfa_core.admin.server import psql_address
 from pfa_core.config.settings import Settings
-from pfa_core.files.replacing import replacing
+from pfa_core.files.replacing import PRIVATE, replacing
 from pfa_core.store import distribution, schema, whole_database
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import address as embedded_address
@@ -60,7 +60,7 @@ def backup_database(
         if is_distributed:
             address = _with_option(address, _ONE_SNAPSHOT)
         arguments = ["--format=custom", "--enable-row-security", f"--dbname={address}"]
-        with replacing(path, private=True) as file:
+        with replacing(path, mode=PRIVATE) as file:
             run(dump, arguments, settings, password, target=file)
             found = _verified(settings, owner, file) if verify else []
             return BackupResult(

@@ -15,7 +15,7 @@ from pfa_core.audit.verify import LogReport, verified
 from pfa_core.authorization import authorize
 from pfa_core.errors import ConfigInvalid, InvalidData, PfaError
 from pfa_core.files.bundle import BundleWriter
-from pfa_core.files.replacing import replacing
+from pfa_core.files.replacing import PRIVATE, replacing
 from pfa_core.model.ids import OrganizationId
 from pfa_core.model.member import OrganizationStatus
 from pfa_core.model.principal import Principal
@@ -85,7 +85,7 @@ def export_organization(
         db.administration() as owner,
         nullcontext() if copy or dry_run else _archived(owner, principal, shown_name(path)),
         # It gets its name when nothing can fail any more, after which the organization would be active beside it.
-        nullcontext() if dry_run else replacing(path, private=True) as file,
+        nullcontext() if dry_run else replacing(path, mode=PRIVATE) as file,
     ):
 
         def work(conn: Connection[Any]) -> ExportResult:

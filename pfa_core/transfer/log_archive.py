@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from psycopg import Connection
@@ -14,6 +15,7 @@ from psycopg import Connection
 from pfa_core.audit.archive_files import checksum, opened
 from pfa_core.authorization import authorize, require
 from pfa_core.errors import IllegalTransition, Internal, InvalidData, InvalidRequest
+from pfa_core.files.beside import remove_left
 from pfa_core.files.reading import open_file
 from pfa_core.files.replacing import creating
 from pfa_core.files.trail import TrailHead, TrailReader, TrailWriter
@@ -125,6 +127,8 @@ def archive_log(
         if not span.links and not os.path.lexists(name):
             return _result(_nothing(name, before, span), kept=span.kept, removed=0)
         if os.path.lexists(name):
+            if not dry_run:  # one that was killed as it named the file left its other name
+                remove_left(Path(os.path.realpath(name)))
             checked = _left(name, principal.organization_id, span, before)
         elif dry_run:
             return replace(

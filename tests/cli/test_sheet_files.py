@@ -277,3 +277,13 @@ def test_what_is_not_used_is_not_imported(ready: Pfa) -> None:
     assert not packages & modules("draft", "save", str(ready.folder / "d.csv"), "-n")
     assert packages & modules("list", "--to", str(ready.folder / "a.csv")) == set()
     assert packages & modules("list", "--to", str(ready.folder / "a.xlsx")) == {"xlsxwriter"}
+
+
+def test_a_list_goes_into_a_pipe_that_has_a_name(ready: Pfa) -> None:
+    """As of `>(command)` in bash, and /dev/stdout before a pipe."""
+    words = (sys.executable, "-m", "pfa_cli", "list", "--to", "/dev/stdout", "-o", "csv")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    header, *rows = done.stdout.removeprefix("\ufeff").splitlines()
+    assert header.startswith("pfaId,")
+    assert sorted(row.split(",")[0] for row in rows) == [f"H-00{number}" for number in range(1, 7)]
+    assert "6 records written to /dev/stdout" in done.stderr

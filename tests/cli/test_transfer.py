@@ -72,6 +72,35 @@ def test_an_organization_moves_and_each_side_says_what_comes_next(ready: Pfa, ot
     assert ready("draft", "set", "H-002", "model=X").code == 0
 
 
+@pytest.mark.parametrize("file", ["-", "/dev/stdout", "/dev/fd/1"])
+def test_what_has_its_result_on_stdout_writes_no_file_there(ready: Pfa, file: str) -> None:
+    exported = ready("org", "export", "HOLNG", file)
+    assert (exported.code, "pfa org export HOLNG >(COMMAND)" in exported.err) == (2, True)
+    backup = ready("db", "backup", file)
+    assert (backup.code, "pfa db backup >(COMMAND)" in backup.err) == (2, True)
+    planned = ready("plan", "--all", "--to", file)
+    assert (planned.code, "pfa plan -o json" in planned.err) == (2, True)
+    archived = ready("log", "archive", "--before", "2d", "--to", file)
+    assert archived.code in (2, 7)
+    assert "active" in ready("org", "list").out
+    assert not (ready.folder / "-").exists()
+
+
+def test_a_commit_where_nothing_is_exchanged_names_what_helps(ready: Pfa) -> None:
+    with psycopg.connect(ready.url, autocommit=True) as conn:
+        conn.execute("UPDATE pfa_organization SET status = 'suspended'")
+    tried = ready("commit", "--all", "--dry-run")
+    assert (tried.code, "suspended" in tried.err) == (0, False)
+    done = ready("commit", "--all")
+    assert done.code == 0
+    assert "sync push" not in done.err
+    assert "HOLNG is suspended: what is committed waits" in done.err
+    assert "an admin types: pfa org reopen HOLNG --reason TEXT" in done.err
+    assert ready("org", "reopen", "HOLNG", "--reason", "it goes on nowhere else").code == 0
+    assert ready("draft", "set", "H-002", "model=X").code == 0
+    assert "next: pfa sync push\n" in ready("commit", "--all").err
+
+
 def test_a_damaged_file_and_another_organization_end_with_their_codes(
     ready: Pfa, other: str
 ) -> None:

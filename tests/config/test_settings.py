@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from pfa_core.admin.database import open_database
 from pfa_core.admin.server import database_status, psql_address
 from pfa_core.config.explain import explain_setting
+from pfa_core.config.secret_files import prepare_secret_file
 from pfa_core.config.settings import (
     Flags,
     Secret,
@@ -438,6 +441,30 @@ def test_a_secret_is_written_for_the_owner_alone_and_leaves_nothing_else_behind(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert [entry.name for entry in path.parent.iterdir()] == ["token"]
+
+
+def test_what_a_killed_process_left_of_a_secret_goes_with_the_next_one(tmp_path):
+    path = tmp_path / "token"
+    code = (
+        "import os, sys\nfrom pathlib import Path\n"
+        "from pfa_core.config.secret_files import prepare_secret_file\n"
+        "prepare_secret_file(Path(sys.argv[1]), 'secret')\nos.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -9
+    assert len(os.listdir(tmp_path)) == 1
+    other = prepare_secret_file(path, "another process's, not yet published")
+    write_secret_file(path, SECRET)
+    assert (path.read_text(), other.temporary.exists()) == (SECRET + "\n", True)
+    other.publish()
+    assert os.listdir(tmp_path) == ["token"]
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/2", "/dev/null"])
+def test_a_secret_takes_the_place_of_nothing_of_the_system(name):
+    before = os.lstat(name)
+    with pytest.raises(IoFailure, match="is not"):
+        write_secret_file(Path(name), SECRET)
+    assert os.path.samestat(os.lstat(name), before)
 
 
 def test_a_secret_that_cannot_be_written_says_so(tmp_path):

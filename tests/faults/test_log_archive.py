@@ -45,6 +45,9 @@ if point == "writing":
     trail.TrailWriter.finish = die
 elif point == "read back":
     trail.TrailReader.verify = die
+elif point == "between its names":
+    link = os.link
+    os.link = lambda *names: (link(*names), die())
 elif point == "named":
     archives.hold = die
 elif point == "removing":
@@ -84,7 +87,16 @@ def require_once(world: World, files: list[Path], entries: int) -> None:
 
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
-    "point", ["named", "committed", "writing", "read back", "removing", "before the commit"]
+    "point",
+    [
+        "between its names",
+        "named",
+        "committed",
+        "writing",
+        "read back",
+        "removing",
+        "before the commit",
+    ],
 )
 def test_an_archive_that_is_killed_goes_on_with_the_same_command(
     old: World, tmp_path: Path, point: str

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pfa_core.errors import IoFailure
-from pfa_core.files.replacing import replacing
+from pfa_core.errors import IllegalTransition, IoFailure
+from pfa_core.files.replacing import creating, replacing
 
 
 def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
@@ -121,6 +121,46 @@ def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path: Path) -> None:
         file.write(b"new")
     assert reader.communicate()[0] == b"new"
     assert path.is_fifo()
+
+
+def test_what_is_open_gets_the_content_by_its_system_s_name(tmp_path: Path) -> None:
+    """As of `>(command)` in bash, and of /dev/stdout: a pipe, or a file where it stands."""
+    reading, writing = os.pipe()
+    with replacing(f"/dev/fd/{writing}") as file:
+        file.write(b"new")
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        assert pipe.read() == b"new"
+    path = tmp_path / "a"
+    with path.open("wb") as there:
+        there.write(b"before, ")
+        there.flush()
+        with replacing(f"/proc/self/fd/{there.fileno()}") as file:
+            file.write(b"new")
+        there.write(b", after")
+    assert (path.read_text(), os.listdir(tmp_path)) == ("before, new, after", ["a"])
+
+
+def test_what_is_not_open_is_refused_before_anything_is_written() -> None:
+    with (
+        pytest.raises(IoFailure, match="/dev/fd/98765 cannot be written"),
+        replacing("/dev/fd/98765"),
+    ):
+        pytest.fail("it was opened")
+
+
+def test_a_name_that_is_taken_is_freed_of_what_a_killed_process_left(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    code = (
+        "import os, sys\nfrom pfa_core.files.replacing import creating\n"
+        "link = os.link\nos.link = lambda *names: (link(*names), os.kill(os.getpid(), 9))\n"
+        "with creating(sys.argv[1]) as file:\n    file.write(b'new')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert (ran.returncode, len(os.listdir(tmp_path))) == (-9, 2)
+    with pytest.raises(IllegalTransition, match="is not overwritten"), creating(path):
+        pytest.fail("it was opened")
+    assert (path.read_text(), os.listdir(tmp_path)) == ("new", ["a"])
 
 
 @pytest.mark.parametrize("name", [".", "none/a", "a.html/", "a\0b", "x" * 300, ""])

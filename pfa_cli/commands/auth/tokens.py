@@ -115,7 +115,7 @@ def _require_file(path: Path) -> None:
     Raises:
         InvalidRequest: Not a name, or the name of a link, a directory or a device.
     """
-    require_file(path, "without --to it is printed, and nothing else")
+    require_file(path, "without --to it is printed, and nothing else", secret=True)
     if not path.name or path.is_symlink() or (path.exists() and not path.is_file()):
         raise InvalidRequest(f"--to {str(path)!r} is not the name of a file")
 

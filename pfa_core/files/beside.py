@@ -1,0 +1,52 @@
+"""Files that are written beside another one, whose name they get at the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+
+
+def name_beside(target: Path) -> Path:
+    """Return a name beside a file for what becomes its content."""
+    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def mark_written(descriptor: int) -> None:
+    """Say to other processes that a file is being written, until it is closed."""
+    with suppress(OSError):  # some network file systems have no locks
+        flock(descriptor, LOCK_EX | LOCK_NB)
+
+
+def remove_left(target: Path) -> None:
+    """Remove what killed processes left beside a file.
+
+    The number of such a process is free, and so is the lock of its file: a process of another machine or another
+    container holds it.
+    """
+    left = re.compile(rf"\.{re.escape(target.name)}\.(\d+)-[0-9a-f]{{8}}")
+    with suppress(OSError):
+        for entry in os.scandir(target.parent):
+            found = left.fullmatch(entry.name)
+            if found and entry.is_file(follow_symlinks=False) and not _is_there(int(found[1])):
+                with suppress(OSError):
+                    _remove_unlocked(entry.path)
+
+
+def _remove_unlocked(path: str) -> None:
+    with open(path, "rb") as file:
+        flock(file.fileno(), LOCK_EX | LOCK_NB)
+        os.unlink(path)
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return True
