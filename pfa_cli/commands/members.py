@@ -79,7 +79,8 @@ Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Its full name
     "init",
     effect=Effect.IMMEDIATE,
     examples=("pfa init --org HOLNG", "pfa init --org HOLNG --name 'Hochmoor LNG'"),
-    exit_codes="5 the organization exists and you are not a member.",
+    exit_codes="5 the organization exists and you are not a member; 7 the token's file holds something else than"
+    " a token of yours.",
     columns=("organization", "userId", "created", "tokenFile", "keyFile", "expiresAt"),
 )
 def init(call: Invocation, talk: Talk, name: Name = "") -> None:
@@ -104,6 +105,7 @@ def init(call: Invocation, talk: Talk, name: Name = "") -> None:
     "add",
     effect=Effect.WRITES,
     examples=("pfa org add RIO --name 'Rio Grande'",),
+    exit_codes="5 you are an admin nowhere, or not a member of it; 7 as of pfa init.",
     columns=("organization", "created", "tokenFile"),
 )
 def add_organization(

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import Connection
 
 from pfa_core.access.tokens import jwt, keyring
+from pfa_core.access.tokens.stored import stored_token
 from pfa_core.authorization import require_valid_token
 from pfa_core.config import choices
 from pfa_core.config.settings import CHOICE, Settings, write_secret_file
@@ -74,17 +75,27 @@ def authenticate(settings: Settings, now: datetime | None = None) -> Principal:
 
 
 def login(settings: Settings, token: str, now: datetime | None = None) -> TokenInfo:
-    """Verify a token and store it for later calls.
+    """Verify a token and store it for later calls, in place of the one before.
 
     The file can be read by the OS user only.
+
+    Raises:
+        TokenExpired, InvalidToken: It is not valid.
+        IllegalTransition: The file holds something else than a token.
     """
     claims = jwt.verify(token.strip(), keyring.load(settings), now or utc_now())
+    stored_token(settings)
     write_secret_file(settings.token_file, token.strip())
     return _info(claims, str(settings.token_file))
 
 
 def logout(settings: Settings) -> bool:
-    """Delete the stored token; return False when there was none."""
+    """Delete the stored token; return False when there was none.
+
+    Raises:
+        IllegalTransition: The file holds something else than a token.
+    """
+    stored_token(settings)
     there = settings.token_file.exists()
     settings.token_file.unlink(missing_ok=True)
     return there

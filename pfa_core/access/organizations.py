@@ -16,6 +16,7 @@ from pfa_core.access.names import require_code, require_name, require_person
 from pfa_core.access.tokens import jwt, keyring
 from pfa_core.access.tokens.register import Minted, mint
 from pfa_core.access.tokens.renewal import held_before, renewal
+from pfa_core.access.tokens.stored import require_own
 from pfa_core.authorization import authorize, reauthorize, require_valid_token
 from pfa_core.config.settings import Settings, os_user, write_secret_file
 from pfa_core.errors import (
@@ -113,6 +114,7 @@ def initialize(
     Raises:
         InvalidRequest: An invalid organization code.
         Forbidden: It exists and the user is not a member of it.
+        IllegalTransition: The file of the token holds another user's, another installation's, or something else.
     """
     require_code(organization_id)
     require_name(name)
@@ -124,6 +126,7 @@ def initialize(
     def work(conn: Connection[Any]) -> tuple[bool, Minted]:
         created = _create(conn, db, user, code, name)
         member = _require_member(conn, user, code, INITIALIZE)
+        require_own(settings, ring, user, code, db.clock())
         return created, mint(conn, db, ring, renewal(conn, held, member, ttl))
 
     with db.administration() as owner:
@@ -147,6 +150,7 @@ def add_organization(
     Raises:
         PermissionDenied: The caller administers no organization yet.
         Forbidden: It exists and the caller is not a member of it.
+        IllegalTransition: As from `initialize`, of the file of the stored token.
     """
     require_code(organization_id)
     require_name(name)
@@ -159,6 +163,7 @@ def add_organization(
         _require_some_admin(conn, claims)
         created = _create(conn, db, user, code, name)
         member = _require_member(conn, user, code, Operation.ADD_ORGANIZATION)
+        require_own(settings, ring, user, code, db.clock())
         return created, mint(conn, db, ring, renewal(conn, held, member, jwt.DEFAULT_TTL))
 
     with db.administration() as owner:

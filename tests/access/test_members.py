@@ -76,6 +76,7 @@ class TestInitialize:
     def test_a_member_who_is_no_admin_signs_in_as_what_they_are(self, db: SelfClosing) -> None:
         pfa_core.initialize(db, settings(), "HOLNG", user_id="ann")
         pfa_core.grant(db, a_principal("ann", "HOLNG"), "vera", "viewer")
+        pfa_core.logout(settings())
         assert pfa_core.initialize(db, settings(), "HOLNG", user_id="vera").created is False
         vera = pfa_core.authenticate(settings())
         assert (vera.user_id, vera.rights) == ("vera", RIGHTS_OF[Role.VIEWER])
@@ -129,6 +130,7 @@ class TestOrganizations:
     def test_who_administers_nothing_adds_nothing(self, db: SelfClosing) -> None:
         pfa_core.initialize(db, settings(), "HOLNG", user_id="ann")
         pfa_core.grant(db, a_principal("ann", "HOLNG"), "bob", "editor")
+        pfa_core.logout(settings())
         pfa_core.initialize(db, settings(), "HOLNG", user_id="bob")
         with pytest.raises(errors.PermissionDenied):
             pfa_core.add_organization(db, settings(), "RIO")

@@ -33,7 +33,7 @@ _COLUMNS = ("userId", "tokenId", "organizations", "rights", "issuedAt", "expires
         "pfa auth login anna.token",
         "ssh admin pfa auth issue --user anna --org HOLNG | pfa auth login",
     ),
-    exit_codes="4 the token is not valid.",
+    exit_codes="4 the token is not valid; 7 the file to store it in holds something else than a token.",
     columns=_COLUMNS,
 )
 def login(
@@ -65,7 +65,12 @@ def status(call: Invocation, talk: Talk) -> None:
     show_facts(_token_document(info), call.look(Format.TABLE), id_column="tokenId")
 
 
-@command(auth, "logout", effect=Effect.IMMEDIATE)
+@command(
+    auth,
+    "logout",
+    effect=Effect.IMMEDIATE,
+    exit_codes="7 the file of the token holds something else.",
+)
 def logout(call: Invocation, talk: Talk) -> None:
     """Delete the stored token."""
     deleted = core.logout(call.settings)

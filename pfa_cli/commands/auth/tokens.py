@@ -43,7 +43,7 @@ User = Annotated[str | None, typer.Option("--user", metavar="NAME", help="Tokens
         "pfa auth issue --user ben --org HOLNG --role viewer --ttl 30d",
         "pfa auth issue --service nightly --right sync --ttl 90d --to nightly.token",
     ),
-    exit_codes="5 you are not an admin; 6 the user is not a member.",
+    exit_codes="5 you are not an admin; 6 the user is not a member; 7 the file holds something else than a token.",
     columns=TOKEN_COLUMNS,
 )
 def issue(
@@ -110,14 +110,18 @@ def issue(
 
 
 def _require_file(path: Path) -> None:
-    """Refuse a path that is not that of a file, before a token is issued.
+    """Refuse a path that is not that of a file of a token, before one is issued.
 
     Raises:
         InvalidRequest: Not a name, or the name of a link, a directory or a device.
+        IllegalTransition: The file holds something else than a token.
     """
     require_file(path, "without --to it is printed, and nothing else", secret=True)
     if not path.name or path.is_symlink() or (path.exists() and not path.is_file()):
         raise InvalidRequest(f"--to {str(path)!r} is not the name of a file")
+    from pfa_core.access.tokens.stored import token_in
+
+    token_in(path, "name another file, or move it away")
 
 
 @command(
