@@ -58,12 +58,14 @@ class Subject:
 class Judge:
     """The limits of one commit or push, and why they are overridden.
 
-    `places`: those of the organization, then the caller's own.
+    `places`: those of the organization, then the caller's own. `exchanges`: whether what is committed can be
+    pushed, which the same statement reads.
     """
 
     subject: Subject
     places: Sequence[Guards]
     override: str | None = None
+    exchanges: bool = True
 
     @property
     def of_money(self) -> bool:
@@ -142,8 +144,8 @@ def open_judge(tx: Tx, guards: Guards | None, override: str | None, subject: Sub
     """
     own = guards or Guards()
     require_guards(tx.principal, tx.member, own, tx.operation)
-    places = (members.guards(tx.conn, tx.organization_id), own)
-    return Judge(subject=subject, places=places, override=override)
+    of_all, exchanges = members.guards(tx.conn, tx.organization_id)
+    return Judge(subject=subject, places=(of_all, own), override=override, exchanges=exchanges)
 
 
 @dataclass(slots=True)

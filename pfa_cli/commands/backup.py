@@ -120,6 +120,8 @@ def _show(call: Invocation, result: BackupResult) -> None:
         items=[item],
         rows=[flat],
         envelope=Data(result),
-        text=lambda: facts([pair for pair in flat.items() if pair[1] not in ("", None)], look),
+        text=lambda: facts(
+            [pair for pair in with_sizes(flat).items() if pair[1] not in ("", None)], look
+        ),
     )
     show(sheet, look)

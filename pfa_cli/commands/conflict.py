@@ -16,6 +16,7 @@ from pfa_cli.framework.filters import FilterOptions, require_selecting
 from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.learning import CONFLICT, learn_ids
 from pfa_cli.framework.metadata import metadata
+from pfa_cli.framework.next_push import say_next_push
 from pfa_cli.framework.override import Override, say_overridden
 from pfa_cli.framework.paging import Limit, sort_keys, sort_option
 from pfa_cli.framework.suggestions import hint_nothing_found
@@ -247,7 +248,7 @@ def _show_resolved(call: Invocation, talk: Talk, result: ResolveResult) -> int:
         f"{count(number, 'conflict')} resolved: {waiting:,} re-queued, {number - waiting:,} dropped"
     )
     if waiting and not call.dry_run:
-        talk.say("next: pfa sync push")
+        say_next_push(call, talk, suspended=result.suspended)
     if not result.problems:
         return 0
     conflicting = any(fault.code == BaselineConflict.code for fault in result.problems)

@@ -30,6 +30,7 @@ from pfa_cli.exit_codes import INTERRUPTED
 from pfa_cli.framework.compose import Effect, command
 from pfa_cli.framework.consent import is_asked
 from pfa_cli.framework.invocation import Invocation
+from pfa_cli.framework.next_push import say_next_push
 from pfa_cli.framework.override import Override, say_overridden
 from pfa_cli.framework.talk import Talk
 from pfa_cli.framework.text_files import read_text
@@ -122,7 +123,7 @@ def commit(
         columns=VERSIONS,
     )
     say_overridden(talk, result.overridden, override)
-    _say_committed(talk, result, dry_run=call.dry_run)
+    _say_committed(call, talk, result)
     if not result.problems:
         return 0
     return talk.partly_done(
@@ -236,7 +237,7 @@ def _committed(result: CommitResult, milliseconds: float) -> Committed:
     )
 
 
-def _say_committed(talk: Talk, result: CommitResult, *, dry_run: bool) -> None:
+def _say_committed(call: Invocation, talk: Talk, result: CommitResult) -> None:
     if result.already_committed and not result.committed:
         talk.say(
             f"session {result.session_id} is already committed:"
@@ -244,9 +245,9 @@ def _say_committed(talk: Talk, result: CommitResult, *, dry_run: bool) -> None:
         )
         return
     talk.done(f"{count(len(result.committed), 'draft')} committed")
-    if result.committed and not dry_run:
+    if result.committed and not call.dry_run:
         over = " --override REASON" if result.overridden else ""  # a push is held to the limits too
-        talk.say(f"next: pfa sync push{over}")
+        say_next_push(call, talk, suspended=result.suspended, options=over)
     kept = {item.pfa_id for item in result.kept}
     if agreed := [pfa_id for pfa_id in result.settled if pfa_id not in kept]:
         talk.say(f"{count(len(agreed), 'draft')} removed: PEMS already has their values")

@@ -158,6 +158,6 @@ def _show(call: Invocation, item: dict[str, Any]) -> None:
         items=[item],
         rows=[flat],
         envelope=Data(item),
-        text=lambda: facts(list(shown.items()), look),
+        text=lambda: facts(list(with_sizes(shown).items()), look),
     )
     show(sheet, look)

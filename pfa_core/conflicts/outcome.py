@@ -31,18 +31,20 @@ class ResolvedConflict:
     delta: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveResult:
     """The resolved conflicts, in PFA id order.
 
     `problems`: why others stay open (only with `partial`). Where `masked`, money is None in the deltas
     and numbers are hidden in the problems. `overridden`: the limits that what is committed again was over.
+    `suspended`: the organization exchanges nothing with PEMS, so that no push sends it.
     """
 
     resolved: list[ResolvedConflict]
     problems: list[Fault]
     masked: bool = False
     overridden: list[GuardExcess] = field(default_factory=list)
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class Outcome:
     def result(self, mask: Mask) -> ResolveResult:
         """Return the result for the caller."""
         resolved = [_resolved(item, mask) for item in self.settled]
-        return ResolveResult(resolved, mask.faults(self.faults()), mask.hides)
+        problems = mask.faults(self.faults())
+        return ResolveResult(resolved=resolved, problems=problems, masked=mask.hides)
 
     def require_all_settled(self, mask: Mask) -> None:
         """Refuse all conflicts because of some.

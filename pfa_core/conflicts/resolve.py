@@ -82,7 +82,7 @@ def resolve_conflicts(
     """
     reason = checked_reason(override)
     decision, owners = decision.cleaned(), ownership or Ownership()
-    outcome, mask, overridden = _resolve(
+    outcome, mask, overridden, exchanges = _resolve(
         db,
         principal,
         selection,
@@ -98,7 +98,7 @@ def resolve_conflicts(
         _refresh(db, principal, stale, owners, user_id=user_id)
     if not partial:
         outcome.require_all_settled(mask)
-    return replace(outcome.result(mask), overridden=overridden)
+    return replace(outcome.result(mask), overridden=overridden, suspended=not exchanges)
 
 
 @writes(Operation.RESOLVE_CONFLICTS)
@@ -112,7 +112,7 @@ def _resolve(
     partial: bool,
     limits: tuple[Guards | None, str | None],
     dry_run: bool = False,
-) -> tuple[Outcome, Mask, list[GuardExcess]]:
+) -> tuple[Outcome, Mask, list[GuardExcess], bool]:
     tx, owner = lock_owner(tx, user_id)
     judge = open_judge(tx, *limits, _SUBJECT)
     selection = replace(selection, filters=tx.asked(selection.filters))
@@ -124,7 +124,7 @@ def _resolve(
     if partial or not outcome.refused:
         overridden = _judge(tx, judge, found, outcome.settled)
         _store(tx, owner, outcome.settled)
-    return outcome, tx.mask, overridden
+    return outcome, tx.mask, overridden, judge.exchanges
 
 
 def _judge(

@@ -70,7 +70,8 @@ class CommitResult:
     draft does. `already_committed`: the number of the session's modifications committed before.
     `settled`: the PFA ids of drafts that were removed because nothing of them was left to commit: PEMS has
     their values, or keeps its own. `kept`: the fields that PEMS keeps because it owns them; `restore` makes
-    what was drafted there a draft again. `overridden`: the limits that the commit was over.
+    what was drafted there a draft again. `overridden`: the limits that the commit was over. `suspended`: the
+    organization exchanges nothing with PEMS, so that no push sends them.
     """
 
     session_id: str | None
@@ -81,6 +82,7 @@ class CommitResult:
     problems: list[Fault]
     kept: list[KeptByPems] = field(default_factory=list)
     overridden: list[GuardExcess] = field(default_factory=list)
+    suspended: bool = False
 
 
 def _check(selection: Selection, *, override: str | None = None, **_: object) -> None:
@@ -143,7 +145,8 @@ def commit(
     if not partial:
         rebased.require_all_valid(len(drafts))
     overridden = _judge(tx, judge, up_to_date, rebased, selection)
-    return replace(_commit(tx, up_to_date, rebased, selection), overridden=overridden)
+    done = _commit(tx, up_to_date, rebased, selection)
+    return replace(done, overridden=overridden, suspended=not judge.exchanges)
 
 
 def _judge(

@@ -20,8 +20,8 @@ FROM pfa_organization
 WHERE organization_id = %(organization_id)s;
 
 -- name: guards
--- The most that one commit or one push may change.
-SELECT max_records, max_money, max_percent
+-- The most that one commit or one push may change, and whether it is exchanged with PEMS.
+SELECT max_records, max_money, max_percent, status = 'active'
 FROM pfa_organization
 WHERE organization_id = %(organization_id)s;
 

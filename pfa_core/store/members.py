@@ -68,18 +68,23 @@ def costing(conn: Connection[Any], organization_id: OrganizationId) -> Costing:
     return Costing(*row) if row else Costing()
 
 
-def guards(conn: Connection[Any], organization_id: OrganizationId) -> Guards:
-    """Read the most that one commit, or one push, of the organization may change."""
+def guards(conn: Connection[Any], organization_id: OrganizationId) -> tuple[Guards, bool]:
+    """Read the most that one commit, or one push, of the organization may change.
+
+    Returns:
+        The limits, and whether the organization exchanges with PEMS.
+    """
     from pfa_core.model.guards import Guards
 
     row = conn.execute(_SQL["guards"], {"organization_id": organization_id}).fetchone()
-    records, money, percent = row or (None, None, None)
-    return Guards(
+    records, money, percent, exchanges = row or (None, None, None, True)
+    found = Guards(
         max_records=records,
         max_money=money,
         max_percent=percent,
         source=f"organization {organization_id}",
     )
+    return found, exchanges
 
 
 def only_currency(conn: Connection[Any], organization_id: OrganizationId) -> str | None:

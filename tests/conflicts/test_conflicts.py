@@ -550,7 +550,7 @@ class TestSelecting:
     def test_all_are_all_of_mine(self, world: World, three: list[str]) -> None:
         assert len(resolve(world, all_=True, take="mine").resolved) == 2
         assert len(listed(world, "bob")) == 1
-        assert resolve(world, all_=True, take="mine") == ResolveResult([], [])
+        assert resolve(world, all_=True, take="mine") == ResolveResult(resolved=[], problems=[])
         overlays_are_right(world)
 
     @pytest.mark.parametrize(
