@@ -8,12 +8,16 @@ from uuid import UUID
 
 from pfa_core.drafts.save import MAX_SESSION
 from pfa_core.errors import NoDrafts, NotFound
+from pfa_core.model import shell
+from pfa_core.model.archives import LogArchive, named
 from pfa_core.model.ids import PfaId, RunId
 from pfa_core.model.modification import State
 from pfa_core.operation import Tx
-from pfa_core.store import modifications, runs, sent
+from pfa_core.store import archives, modifications, runs, sent
 from pfa_core.store.sent import SentMark
 from pfa_core.store.suggestions import like_session
+
+_OPERATIONS = "type: pfa undo --list"
 
 
 def select_sent(
@@ -38,7 +42,7 @@ def select_sent(
     ]
     missing = sorted(wanted - {mark.pfa_id for mark in marks})
     if missing or not marks:
-        raise _nothing(tx, session_id, missing)
+        raise _nothing(tx, session_id, missing, by_record=session_id is None and run_id is None)
     return marks
 
 
@@ -50,12 +54,14 @@ def _run(tx: Tx, run_id: str) -> RunId:
     raise NotFound(f"run not found: {run_id!r}", hint="type: pfa sync runs")
 
 
-def _nothing(tx: Tx, session_id: str | None, missing: Sequence[str]) -> NoDrafts:
+def _nothing(
+    tx: Tx, session_id: str | None, missing: Sequence[str], *, by_record: bool
+) -> NoDrafts:
     on = f" on {', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}" if missing else ""
     if session_id is None:
-        return NoDrafts(
-            f"PEMS has taken no such change of {tx.user_id}{on}", hint="type: pfa undo --list"
-        )
+        what = f"PEMS has taken no such change of {tx.user_id}{on}"
+        past = archives.archives(tx.conn, tx.organization_id) if by_record else ()
+        return _archived(what, past, missing[0]) if past else NoDrafts(what, hint=_OPERATIONS)
     states = modifications.states_of_session(tx.conn, tx.principal, session_id)
     if any(state != State.SYNCED for state in states):
         return NoDrafts(
@@ -65,6 +71,19 @@ def _nothing(tx: Tx, session_id: str | None, missing: Sequence[str]) -> NoDrafts
     return NoDrafts(
         f"PEMS has taken nothing of session {session_id!r} of {tx.user_id}{on}{like}",
         hint="type: pfa log --action commit",
+    )
+
+
+def _archived(what: str, past: Sequence[LogArchive], pfa_id: str) -> NoDrafts:
+    """Say that the commit may be archived.
+
+    By the record alone it is looked for in the trail.
+    """
+    last, record = past[-1], shell.word(pfa_id)
+    return NoDrafts(
+        f"{what} since {last.day}; entries of before are archived in {named(past)}",
+        hint=f"one of before is reverted by its session: pfa revert --session NAME --id {record}; its name is in:"
+        f" pfa log {record} --action commit --from {shell.file(last.file)}",
     )
 
 

@@ -417,6 +417,29 @@ class TestWhatReadsOldEntries:
         )
         assert (model.user_id, model.session_id) == ("ben", "sent")
 
+    def test_a_revert_by_the_record_says_that_the_commit_is_archived(
+        self, old: World, tmp_path: Path
+    ) -> None:
+        ben = old.principal("ben")
+        draft(old.db, ben, "P-6", session="sent away", model="S")
+        commit(old.db, ben, session="sent away")
+        pushed(old, "P-6", "S")
+        age(old)
+        archived(old, tmp_path / "a b.gz")
+        with pytest.raises(errors.NoDrafts, match=r"archived in a b\.gz") as refused:
+            pfa_core.revert(old.db, ben, ids=["P-6"])
+        assert "pfa revert --session NAME --id P-6" in refused.value.hint
+        assert "pfa log P-6 --action commit --from 'a b.gz'" in refused.value.hint
+        with pytest.raises(errors.NoDrafts) as unknown:
+            pfa_core.revert(old.db, ben, session_id="none", ids=["P-6"])
+        assert "archived" not in unknown.value.message
+        found = pfa_core.stream_log(
+            old.db, ben, LogFilter(pfa_id="P-6"), archive=tmp_path / "a b.gz"
+        )
+        assert "sent away" in {entry.session_id for entry in found}
+        done = pfa_core.revert(old.db, ben, session_id="sent away", ids=["P-6"])
+        assert [item.pfa_id for item in done.saved] == ["P-6"]
+
     def test_a_member_is_told_where_older_entries_are(self, old: World, tmp_path: Path) -> None:
         archived(old, tmp_path / "a.gz")
         (archive,) = pfa_core.list_archives(old.db, old.principal("ben"))
