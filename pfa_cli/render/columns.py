@@ -10,6 +10,8 @@ from pfa_core.model import record
 _IDS = ("pfaId", "runId", "conflictId", "modificationId", "entryId", "tokenId", "keyId", "replaces",
         "anchor")  # fmt: skip
 _NAMES = ("field",)
+# Names that are far wider than what stands below them.
+_HEADINGS = {"direction": "run"}
 _STATES = (
     "syncState",
     "state",
@@ -85,4 +87,7 @@ def _column(name: str, rank: int, index: int, is_number: bool) -> Column:  # noq
     if index == 0 and (kind is Kind.ID or name in _NAMES):
         kind = Kind.KEY
     role = _ROLES.get(name, "state" if kind is Kind.STATE else "")
-    return Column(name=name, kind=kind, rank=rank, role=role)
+    heading = _HEADINGS.get(name)
+    return Column(
+        name=heading or name, kind=kind, rank=rank, role=role, key=name if heading else ""
+    )

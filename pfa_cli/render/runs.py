@@ -71,9 +71,16 @@ def sent(result: PushResult) -> str:
     return f"{count(result.synced, 'change')} sent to PEMS"
 
 
-def run_counts(run: Run) -> str:
-    """Format the counts of a run that are not zero."""
-    return ", ".join(f"{name} {number:,}" for name, number in run.counts.items() if number)
+def run_counts(run: Run, *, total: bool = True) -> str:
+    """Format the counts of a run that are not zero.
+
+    Args:
+        total: The total too, where others are its parts.
+    """
+    found = {name: number for name, number in run.counts.items() if number}
+    if not total and len(found) > 1:
+        found.pop("total", None)
+    return ", ".join(f"{name} {number:,}" for name, number in found.items())
 
 
 def run_heading(run: Run) -> list[str]:

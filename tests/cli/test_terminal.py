@@ -139,6 +139,26 @@ def test_a_list_at_80_has_id_category_area_dates_and_rate(drawn: InTerminal) -> 
         assert name in header
 
 
+@pytest.mark.parametrize("cells", [80, *long([100, 200])])
+def test_a_run_says_what_it_did(drawn: InTerminal, cells: int) -> None:
+    screen = bare(drawn("sync", "runs", cells=cells).out)
+    for fact in ("pull", "completed", "inserted 6", "20"):
+        assert fact in screen
+    assert "total" not in screen
+    assert screen.split()[:2] == ["runId", "run"]
+    assert "total 6, inserted 6" in drawn.pfa("sync", "runs", "-o", "csv").out
+
+
+@pytest.mark.parametrize("cells", [80, *long([40])])
+def test_sizes_have_a_unit_for_people_and_are_bytes_in_json(drawn: InTerminal, cells: int) -> None:
+    screen = bare(drawn("db", "status", cells=cells).out)
+    assert re.search(r"^size +\d[\d.]* MB$", screen, re.MULTILINE), screen
+    assert re.search(r"^trail +\d[\d.]* [kM]B$", screen, re.MULTILINE), screen
+    data = drawn.pfa("db", "status", "-o", "json").json["data"]
+    assert data["sizeBytes"] > 1_000_000
+    assert "sizeBytes" not in screen
+
+
 def test_columns_without_room_are_named_unless_quiet(drawn: InTerminal) -> None:
     named = [
         line

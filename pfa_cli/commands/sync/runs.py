@@ -46,16 +46,17 @@ def runs(
     database, principal = call.open()
     found = core.list_runs(database, principal, limit=limit, sort=sort_keys(sort))
     call.learn(RUN, (run.run_id for run in found))
+    look = call.look(Format.TSV)
     sheet = Sheet(
         id_column="runId",
         columns=RUN_COLUMNS,
         csv_columns=RUN_CSV,
-        ranked=("runId", "status", "startedAt", "direction", "counts", "userId", "message"),
+        ranked=("runId", "direction", "status", "counts", "startedAt", "message", "userId"),
         items=map(document, found),
-        rows=map(_row, found),
+        rows=[_row(run, for_people=look.is_page) for run in found],
         envelope=Data(found, metadata(call, talk)),
     )
-    show(sheet, call.look(Format.TSV))
+    show(sheet, look)
     if not found:
         talk.hint("no runs yet; start one: pfa sync pull --from FILE")
 
@@ -98,5 +99,5 @@ def show_run(
         talk.say(f"{named}; all of them: pfa changes --run {detail.run.run_id} --limit 0")
 
 
-def _row(run: Run) -> dict[str, Any]:
-    return {**document(run), "counts": run_counts(run)}
+def _row(run: Run, *, for_people: bool) -> dict[str, Any]:
+    return {**document(run), "counts": run_counts(run, total=not for_people)}
