@@ -10,6 +10,7 @@ from pfa_cli.framework.text_files import require_file
 from pfa_cli.render.formats import Format
 from pfa_cli.render.humanize import count
 from pfa_core.errors import InvalidRequest
+from pfa_core.files.descriptors import descriptor_of
 from pfa_core.model import shell
 
 if TYPE_CHECKING:
@@ -75,5 +76,6 @@ def _say(talk: Talk, written: WrittenSheet, path: str) -> None:
         state = "masked" if written.file_format == "jsonl" else "left out"
         names = " and ".join(written.left_out)
         talk.say(f"note: {names} {state}; money requires the right view_financials")
-    if written.records and written.file_format in ("xlsx", "csv", "tsv"):
+    comes_back = written.file_format in ("xlsx", "csv", "tsv") and descriptor_of(path) is None
+    if written.records and comes_back:
         talk.say(f"next: edit it, then pfa draft save {shell.file(path)} -n")

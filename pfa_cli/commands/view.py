@@ -27,6 +27,7 @@ from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_cli.render.records import KNOWN_COLUMNS
 from pfa_core.errors import InvalidData, InvalidRequest
+from pfa_core.files.descriptors import descriptor_of
 from pfa_core.model import shell
 from pfa_core.model.query import Filters
 
@@ -166,7 +167,8 @@ def show_view(
         _write(found.view, to)
         call.note_stored()
         talk.say(f"view {described(found)} written to {to}")
-        talk.say(f"next, there: pfa view save --from {shell.file(to)}")
+        if descriptor_of(to) is None:
+            talk.say(f"next, there: pfa view save --from {shell.file(to)}")
         if call.common.output is None:
             return
     _show(call, found, _shown(found), answers=True)

@@ -286,4 +286,4 @@ def test_a_list_goes_into_a_pipe_that_has_a_name(ready: Pfa) -> None:
     header, *rows = done.stdout.removeprefix("\ufeff").splitlines()
     assert header.startswith("pfaId,")
     assert sorted(row.split(",")[0] for row in rows) == [f"H-00{number}" for number in range(1, 7)]
-    assert "6 records written to /dev/stdout" in done.stderr
+    assert done.stderr == "6 records written to /dev/stdout\n"

@@ -72,14 +72,15 @@ def test_an_organization_moves_and_each_side_says_what_comes_next(ready: Pfa, ot
     assert ready("draft", "set", "H-002", "model=X").code == 0
 
 
-@pytest.mark.parametrize("file", ["-", "/dev/stdout", "/dev/fd/1"])
+@pytest.mark.parametrize("file", ["-", "/dev/stdout", "/proc/self/fd/1"])
 def test_what_has_its_result_on_stdout_writes_no_file_there(ready: Pfa, file: str) -> None:
     exported = ready("org", "export", "HOLNG", file)
     assert (exported.code, "pfa org export HOLNG >(COMMAND)" in exported.err) == (2, True)
     backup = ready("db", "backup", file)
     assert (backup.code, "pfa db backup >(COMMAND)" in backup.err) == (2, True)
-    planned = ready("plan", "--all", "--to", file)
-    assert (planned.code, "pfa plan -o json" in planned.err) == (2, True)
+    if file != "/dev/stdout":  # which root could replace
+        planned = ready("plan", "--all", "--to", file)
+        assert (planned.code, "pfa plan -o json" in planned.err) == (2, True)
     archived = ready("log", "archive", "--before", "2d", "--to", file)
     assert archived.code in (2, 7)
     assert "active" in ready("org", "list").out

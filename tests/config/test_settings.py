@@ -24,6 +24,7 @@ from pfa_core.config.settings import (
     write_secret_file,
 )
 from pfa_core.errors import ConfigInvalid, InvalidRequest, IoFailure, NotFound
+from pfa_core.files.descriptors import descriptor_of
 from pfa_core.model.pooling import Pooling
 from pfa_core.store.database import Database
 
@@ -459,12 +460,28 @@ def test_what_a_killed_process_left_of_a_secret_goes_with_the_next_one(tmp_path)
     assert os.listdir(tmp_path) == ["token"]
 
 
-@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/2", "/dev/null"])
-def test_a_secret_takes_the_place_of_nothing_of_the_system(name):
-    before = os.lstat(name)
-    with pytest.raises(IoFailure, match="is not"):
-        write_secret_file(Path(name), SECRET)
-    assert os.path.samestat(os.lstat(name), before)
+def test_a_secret_takes_the_place_of_nothing_that_is_open():
+    with pytest.raises(IoFailure, match="is not the name of a file"):
+        write_secret_file(Path("/proc/self/fd/1"), SECRET)
+
+
+@pytest.mark.parametrize(
+    ("name", "descriptor"),
+    [
+        ("/dev/stdout", 1),
+        ("/dev//stderr", 2),
+        ("/dev/fd/63", 63),
+        ("/proc/self/fd/../fd/0", 0),
+        ("/proc/thread-self/fd/7", 7),
+        ("/dev/null", None),
+        ("/dev/fd/x", None),
+        ("stdout", None),
+        ("", None),
+    ],
+)
+def test_a_name_of_the_system_stands_for_what_is_open(name, descriptor):
+    """Not tried out: root could replace the system's own links."""
+    assert descriptor_of(name) == descriptor
 
 
 def test_a_secret_that_cannot_be_written_says_so(tmp_path):
