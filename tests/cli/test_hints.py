@@ -58,6 +58,8 @@ _AS_IT_IS = {
 
 def _commands(source: str) -> Iterator[tuple[int, str]]:
     """Yield the values that are put into texts behind the begin of a command."""
+    if not _TYPED.search(source):
+        return
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.JoinedStr):
             continue

@@ -279,6 +279,7 @@ def test_what_is_not_used_is_not_imported(ready: Pfa) -> None:
     assert packages & modules("list", "--to", str(ready.folder / "a.xlsx")) == {"xlsxwriter"}
 
 
+@pytest.mark.long
 def test_a_list_goes_into_a_pipe_that_has_a_name(ready: Pfa) -> None:
     """As of `>(command)` in bash, and /dev/stdout before a pipe."""
     words = (sys.executable, "-m", "pfa_cli", "list", "--to", "/dev/stdout", "-o", "csv")
