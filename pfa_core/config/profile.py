@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from pfa_core.config.secret_files import open_judged
 from pfa_core.errors import ConfigInvalid, Fault
-from pfa_core.model.nesting import MOST_LEVELS, is_deep
+from pfa_core.model.toml_files import read_toml
 
 PROFILE_KEYS = (
     "organization",
@@ -137,22 +137,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _parsed(path: Path, file: BinaryIO) -> dict[str, Any]:
-    import tomllib  # most users have no such file
-
     content = file.read()
     if content.startswith(codecs.BOM_UTF8):
         raise ConfigInvalid(
             f"{path} begins with a byte order mark", hint="save it as UTF-8 without one"
         )
-    try:
-        parsed = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"{path} is not valid TOML: {error}") from error
-    except RecursionError:
-        parsed = None
-    if parsed is None or is_deep(parsed):
-        raise ConfigInvalid(f"{path} has tables or lists nested deeper than {MOST_LEVELS} levels")
-    return parsed
+    return read_toml(content, str(path))
 
 
 def _refuse_nul(path: Path, value: Any) -> None:

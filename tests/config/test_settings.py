@@ -240,6 +240,7 @@ def test_an_unknown_profile_is_refused_naming_those_there_are(config, profile):
         ("[profiles.default", "not valid TOML"),
         ("[" + "a." * 2000 + "a]", "deeper than 20 levels"),
         ("a = " + "[" * 2000 + "]" * 2000, "deeper than 20 levels"),
+        ("a = " + "9" * 5000, "not valid TOML"),
         ("[profiles.a]\nx = '\xfc'", "unknown profile is not asked for"),
     ],
 )

@@ -171,6 +171,18 @@ def test_a_map_tells_which_alias_is_which_field(tmp_path):
         ("[" + "a." * 2000 + "a]", "deeper than 20 levels"),
         ("a = " + "[" * 2000 + "]" * 2000, "deeper than 20 levels"),
         ("[fields]\na = 'x'\na = 'y'", "not valid TOML"),
+        # Decimal knows no such exponent; written without one, the second has a billion digits.
+        ("[fields]\na = 1e" + "9" * 30, "not a number that a value can have: 1e99"),
+        (
+            "[fields]\na = 'pfaId'\n[defaults]\nsource = 1e999999999",
+            "not a number that a value can have",
+        ),
+        (
+            "[fields]\na = 'pfaId'\n[defaults]\nsource = nan",
+            "not a number that a value can have: nan",
+        ),
+        ("[fields]\na = 'pfaId'\n[transforms]\nmonthlyRate = {multiply = -inf}", "can have: -inf"),
+        ("[fields]\na = " + "9" * 5000, "not valid TOML"),
     ],
 )
 def test_a_map_that_maps_nothing_sensible_is_refused(tmp_path, text, message):

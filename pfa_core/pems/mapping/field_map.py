@@ -12,7 +12,6 @@ PFS_ID = "pfaId"
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from pfa_core.errors import ConfigInvalid
-from pfa_core.model.nesting import MOST_LEVELS, is_deep
 from pfa_core.model.record import FIELDS
+from pfa_core.model.toml_files import exact_number, read_toml
 from pfa_core.pems.mapping.steps import Chain, Step, TransformFault
 from pfa_core.pems.mapping.transforms import read_step
 
@@ -155,19 +154,10 @@ def _with_all_faults(first: ConfigInvalid, content: Mapping[str, Any]) -> Config
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            parsed = tomllib.load(file, parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"the field map {path} is not valid TOML: {error}") from error
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigInvalid(f"the field map {path} cannot be read: {error.strerror}") from error
-    except RecursionError:
-        parsed = None
-    if parsed is None or is_deep(parsed):
-        raise ConfigInvalid(
-            f"the field map {path} has tables or lists nested deeper than {MOST_LEVELS} levels"
-        )
-    return parsed
+    return read_toml(content, f"the field map {path}", number=exact_number)
 
 
 def _fields(content: Mapping[str, Any], path: Path) -> Mapping[str, str]:
