@@ -152,6 +152,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (others if item in left_out or (long and not is_long) else chosen).append(item)
     config.hook.pytest_deselected(items=others)
     items[:] = chosen
+    if os.environ.get("PFA_TEST_POOL") or os.environ.get("PFA_TEST_STANDBY"):
+        from tests.by_way_of import skip_hidden
+
+        skip_hidden(items)
     if is_long:
         _spread(items)
 

@@ -292,7 +292,11 @@ def _tables(far: FarSide) -> list[str]:
 
 
 def _table(far: FarSide, name: str) -> str:
-    return "\n".join(row[0] for row in far.world.rows(f'SELECT t::text FROM "{name}" AS t'))
+    # Of the server: a standby has no tables without a log.
+    rows = far.world.owner.transact(
+        lambda conn: conn.execute(f'SELECT t::text FROM "{name}" AS t').fetchall()
+    )
+    return "\n".join(row[0] for row in rows)
 
 
 def _ids(records: Iterable[StoredRecord]) -> set[str]:
