@@ -153,7 +153,9 @@ def program() -> Iterator[tuple[str, str]]:
     for statement in re.split(r";\s*$", re.sub(r"--.*", "", schema), flags=re.MULTILINE):
         created = re.findall(r"CREATE (?:OR REPLACE )?FUNCTION (\w+)", statement)
         place = created[-1] if created else place
-        yield f"schema {place}", statement
+        # Where it is released the schema has these functions too: of the blocks as they were.
+        if not place.startswith("pfa_do_"):
+            yield f"schema {place}", statement
 
 
 def test_no_statement_of_the_program_breaks_a_rule() -> None:
