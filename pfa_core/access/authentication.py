@@ -14,6 +14,7 @@ from pfa_core.access.tokens import jwt, keyring
 from pfa_core.access.tokens.stored import stored_token
 from pfa_core.authorization import require_valid_token
 from pfa_core.config import choices
+from pfa_core.config.secret_files import require_replaceable
 from pfa_core.config.settings import CHOICE, Settings, write_secret_file
 from pfa_core.errors import Forbidden, InvalidRequest, NotFound
 from pfa_core.model import shell
@@ -94,9 +95,12 @@ def logout(settings: Settings) -> bool:
 
     Raises:
         IllegalTransition: The file holds something else than a token.
+        IoFailure: Its name is that of a pipe, a device or a folder.
     """
     stored_token(settings)
     there = settings.token_file.exists()
+    if there:
+        require_replaceable(settings.token_file)
     settings.token_file.unlink(missing_ok=True)
     return there
 

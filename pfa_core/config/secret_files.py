@@ -141,7 +141,7 @@ class PreparedFile:
         self.temporary.unlink(missing_ok=True)
 
 
-def _require_replaceable(path: Path) -> None:
+def require_replaceable(path: Path) -> None:
     """Refuse a path that is not that of a file.
 
     A device would be gone, as would the system's own link to what the process has open.
@@ -185,7 +185,7 @@ def prepare_secret_file(path: Path, text: str) -> PreparedFile:
             f"there is no folder for the file {path.name}: this user has no home directory",
             hint="name one in HOME or XDG_CONFIG_HOME",
         )
-    _require_replaceable(path)
+    require_replaceable(path)
     from pfa_core.files.beside import (  # a read has no use for it
         mark_written,
         name_beside,

@@ -16,5 +16,7 @@ def descriptor_of(path: str | os.PathLike[str]) -> int | None:
     Such as /dev/stdout or /dev/fd/63. None: it is the name of a file.
     """
     name = os.path.normpath(os.fspath(path))
+    if name.startswith("//"):  # which normpath keeps
+        name = name[1:]
     numbered = _NUMBERED.fullmatch(name)
     return int(numbered[1]) if numbered else _NAMED.get(name)

@@ -47,6 +47,8 @@ def read_toml(
         parsed = None
     if parsed is None or _is_deep(parsed):
         raise ConfigInvalid(f"{named} has tables or lists nested deeper than {MOST_LEVELS} levels")
+    if _has_long_integer(parsed):
+        raise ConfigInvalid(f"{named} has an integer of more than 64 bits, the most that TOML has")
     return parsed
 
 
@@ -83,3 +85,10 @@ def _is_deep(value: Any) -> bool:
             for inner in (each.values() if isinstance(each, dict) else each)
         ]
     return bool(level)
+
+
+def _has_long_integer(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return any(map(_has_long_integer, inner))
+    return isinstance(value, int) and value.bit_length() > 64

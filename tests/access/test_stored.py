@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -104,3 +105,21 @@ def test_one_s_own_token_is_renewed_with_all_its_organizations(world: World) -> 
     init(world, "NEW")
     claims = jwt.present(settings(), utc_now())
     assert set(claims.organizations) == {"ORG", "NEW"}
+
+
+def test_a_pipe_is_not_deleted_by_a_logout(world: World) -> None:
+    given, file = settings(), stored("")
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(errors.IoFailure, match="not a regular file"):
+        pfa_core.logout(given)
+    assert file.is_fifo()
+
+
+def test_of_a_large_file_no_more_is_read_than_a_token_may_have(world: World) -> None:
+    given, file = settings(), stored("eyJ")
+    os.truncate(file, 1 << 33)
+    with pytest.raises(errors.IllegalTransition, match="something else than a token"):
+        pfa_core.logout(given)
+    assert file.stat().st_size == 1 << 33
+    file.unlink()

@@ -241,6 +241,8 @@ def test_an_unknown_profile_is_refused_naming_those_there_are(config, profile):
         ("[" + "a." * 2000 + "a]", "deeper than 20 levels"),
         ("a = " + "[" * 2000 + "]" * 2000, "deeper than 20 levels"),
         ("a = " + "9" * 5000, "not valid TOML"),
+        ("[profiles.default.guard]\nmax_money = 1" + "0" * 400, "more than 64 bits"),
+        ("[profiles.default.guard]\nmax_records = [0x" + "F" * 300 + "]", "more than 64 bits"),
         ("[profiles.a]\nx = '\xfc'", "unknown profile is not asked for"),
     ],
 )
@@ -471,6 +473,7 @@ def test_a_secret_takes_the_place_of_nothing_that_is_open():
     [
         ("/dev/stdout", 1),
         ("/dev//stderr", 2),
+        ("//dev/stdout", 1),
         ("/dev/fd/63", 63),
         ("/proc/self/fd/../fd/0", 0),
         ("/proc/thread-self/fd/7", 7),

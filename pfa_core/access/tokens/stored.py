@@ -38,7 +38,7 @@ def token_in(path: Path, cure: str) -> str:
     """
     try:
         # What is not a regular file is refused where it is to be replaced; a pipe would be waited for here.
-        content = path.read_bytes() if path.is_file() else b""
+        content = _beginning(path) if path.is_file() else b""
     except OSError as error:
         raise IoFailure(f"{path} cannot be read: {error.strerror}") from error
     text = content.decode(errors="replace").strip()
@@ -48,6 +48,12 @@ def token_in(path: Path, cure: str) -> str:
             hint=cure,
         )
     return text
+
+
+def _beginning(path: Path) -> bytes:
+    """Read more than any token has, and no more."""
+    with path.open("rb") as file:
+        return file.read(2 * token_format.MAX_LENGTH)
 
 
 def stored_token(settings: Settings) -> str:
