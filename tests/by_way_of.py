@@ -125,6 +125,7 @@ def skip_hidden(items: list[pytest.Item]) -> None:
             if isinstance(found, dict):
                 found = found.get(name.rpartition("::")[2])
             if found:
+                # The reason is that of the tables above; without the variables nothing is left out.
                 item.add_marker(pytest.mark.skip(reason=found))
 
 

@@ -115,6 +115,7 @@ class PreparedFile:
             try:
                 self.temporary.replace(self.path)
             except OSError as error:
+                self.temporary.unlink(missing_ok=True)  # it is a secret
                 raise IoFailure(f"{self.path} cannot be written: {error.strerror}") from error
 
     def publish_first(self) -> bool:

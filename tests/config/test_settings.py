@@ -488,6 +488,14 @@ def test_a_name_of_the_system_stands_for_what_is_open(name, descriptor):
     assert descriptor_of(name) == descriptor
 
 
+def test_a_secret_that_cannot_be_put_into_its_place_is_not_left_beside_it(tmp_path):
+    prepared = prepare_secret_file(tmp_path / "token", SECRET)
+    (tmp_path / "token").mkdir()
+    with pytest.raises(IoFailure, match="cannot be written"):
+        prepared.publish()
+    assert [path.name for path in tmp_path.iterdir()] == ["token"]
+
+
 def test_a_secret_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(IoFailure):
