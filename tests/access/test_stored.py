@@ -107,6 +107,19 @@ def test_one_s_own_token_is_renewed_with_all_its_organizations(world: World) -> 
     assert set(claims.organizations) == {"ORG", "NEW"}
 
 
+def test_with_a_token_of_a_variable_the_stored_one_keeps_its_organizations(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init(world)
+    init(world, "NEW")
+    narrow = issue(world, "ann").token
+    assert set(jwt.verify(narrow, keyring.load(settings()), utc_now()).organizations) == {"ORG"}
+    monkeypatch.setenv("PFA_TOKEN", narrow)
+    init(world, "THIRD")
+    monkeypatch.delenv("PFA_TOKEN")
+    assert set(jwt.present(settings(), utc_now()).organizations) == {"ORG", "NEW", "THIRD"}
+
+
 def test_a_pipe_is_not_deleted_by_a_logout(world: World) -> None:
     given, file = settings(), stored("")
     file.unlink()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,19 +11,23 @@ from psycopg import Connection
 
 from pfa_core.access.tokens import jwt
 from pfa_core.access.tokens.keyring import Keyring
-from pfa_core.access.tokens.register import Order, carried, grant_of
+from pfa_core.access.tokens.register import Carried, Order, carried, grant_of
+from pfa_core.access.tokens.stored import stored_token
 from pfa_core.config.settings import Settings
 from pfa_core.errors import InvalidToken
-from pfa_core.model.ids import UserId
+from pfa_core.model.ids import OrganizationId, UserId
 from pfa_core.model.member import Member
 
 
 def renewal(
-    conn: Connection[Any], held: jwt.Claims | None, member: Member, ttl: timedelta
+    conn: Connection[Any], held: Sequence[jwt.Claims], member: Member, ttl: timedelta
 ) -> Order:
-    """Order a token for the member that also holds what the stored token held."""
-    found = {code: carried(conn, held, code) for code in held.organizations} if held else {}
-    kept = {code: item for code, item in found.items() if item}
+    """Order a token for the member that also holds what these tokens held, the first of them first."""
+    kept: dict[OrganizationId, Carried] = {}
+    for claims in held:
+        for code in claims.organizations.keys() - kept.keys():
+            if item := carried(conn, claims, code):
+                kept[code] = item
     grants = {code: item.grant for code, item in kept.items()}
     narrowed = {code for code, item in kept.items() if item.narrowed}
     return Order(
@@ -30,19 +36,21 @@ def renewal(
         ttl=ttl,
         by=member.user_id,
         narrowed=frozenset(narrowed - {member.organization_id}),
-        not_before=held.issued_at if held else None,
+        not_before=max((claims.issued_at for claims in held), default=None),
     )
 
 
-def held_before(settings: Settings, ring: Keyring, user: UserId) -> jwt.Claims | None:
-    """Read the user's present token, expired or not.
+def held_before(settings: Settings, ring: Keyring, user: UserId) -> list[jwt.Claims]:
+    """Read the user's present token and the stored one, which it is not where a variable names it.
 
-    Returns None where there is none, or where it is not a token of this installation and user.
+    Expired or not; none that is not of this installation and user. The new token is stored in the place of the
+    second.
     """
-    if settings.token is None:
-        return None
-    try:
-        claims = jwt.verify(settings.token.reveal(), ring, datetime.min.replace(tzinfo=UTC))
-    except InvalidToken:
-        return None
-    return claims if claims.user_id == user else None
+    present = settings.token.reveal() if settings.token else ""
+    found = []
+    for token in dict.fromkeys(filter(None, (present, stored_token(settings)))):
+        with suppress(InvalidToken):
+            claims = jwt.verify(token, ring, datetime.min.replace(tzinfo=UTC))
+            if claims.user_id == user:
+                found.append(claims)
+    return found
