@@ -22,7 +22,10 @@ from pfa_core.model.member import Member
 def renewal(
     conn: Connection[Any], held: Sequence[jwt.Claims], member: Member, ttl: timedelta
 ) -> Order:
-    """Order a token for the member that also holds what these tokens held, the first of them first."""
+    """Order a token for the member that also holds what these tokens held.
+
+    Of an organization that several hold, the first one says what.
+    """
     kept: dict[OrganizationId, Carried] = {}
     for claims in held:
         for code in claims.organizations.keys() - kept.keys():
@@ -41,9 +44,9 @@ def renewal(
 
 
 def held_before(settings: Settings, ring: Keyring, user: UserId) -> list[jwt.Claims]:
-    """Read the user's present token and the stored one, which it is not where a variable names it.
+    """Read the user's present token and the stored one.
 
-    Expired or not; none that is not of this installation and user. The new token is stored in the place of the
+    They are two where a variable has the present one. Expired or not; none that is not of this installation and user. The new token is stored in the place of the
     second.
     """
     present = settings.token.reveal() if settings.token else ""
