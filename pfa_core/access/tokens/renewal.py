@@ -46,8 +46,8 @@ def renewal(
 def held_before(settings: Settings, ring: Keyring, user: UserId) -> list[jwt.Claims]:
     """Read the user's present token and the stored one.
 
-    They are two where a variable has the present one. Expired or not; none that is not of this installation and user. The new token is stored in the place of the
-    second.
+    They are two where a variable has the present one. Expired or not; none that is not of this installation and
+    user. The new token is stored in the place of the second.
     """
     present = settings.token.reveal() if settings.token else ""
     found = []
