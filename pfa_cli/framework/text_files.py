@@ -32,7 +32,7 @@ def require_file(to: str | Path, hint: str, *, secret: bool = False) -> None:
     """Refuse - for a file that is written: it would be one of this name.
 
     Args:
-        secret: It is for its owner alone: neither what the process has open already.
+        secret: It is for its owner alone: a pipe that is open already may have other readers.
 
     Raises:
         InvalidRequest: It is -, or with `secret` such as /dev/stdout.
