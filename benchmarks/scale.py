@@ -84,7 +84,23 @@ def _commit(db: Database, code: str, number: int) -> object:
     return done, pfa_core.uncommit(db, principal("none", code), Selection(everything=True))
 
 
+def _bare(statement: str) -> Call:
+    """One statement about one record in a transaction of its own: the least that any call takes."""
+
+    def call(db: Database, code: str, number: int) -> object:
+        record = {"code": code, "id": f"{code}-{number % 1000 + 1:07}"}
+        return db.transact(lambda conn: conn.execute(statement, record).fetchall())
+
+    return call
+
+
+_KEY = "organization_id = %(code)s AND pfa_id = %(id)s"
+
 CALLS: dict[str, Call] = {
+    "one look-up by key, bare": _bare(f"SELECT data FROM pfa_mirror WHERE {_KEY}"),
+    "one update by key, bare": _bare(
+        f"UPDATE pfa_mirror SET run_id = run_id WHERE {_KEY} RETURNING pfa_id"
+    ),
     "a page": lambda db, code, _: pfa_core.list_records(db, principal("none", code), Query()),
     "a filtered page": lambda db, code, _: pfa_core.list_records(
         db, principal("none", code), Query(filters=Filters(category=("Crane",)))

@@ -28,11 +28,12 @@ __all__ = ["copied"]  # a fixture
 settings.register_profile("usual", max_examples=50 * EFFORT, deadline=None)
 settings.load_profile("usual")
 
-# The day whose long items of those that take turns are run: one for all processes of a run, whatever the time is.
+# The day whose long items are run: one for all processes of a run, whatever the time is. Without one all are.
 DAY = "PFA_TEST_DAY"
+EVERY_DAY = "all"
 
-# Of the variants that the long form has of a test it runs one in so many, each day another.
-_VARIANTS_TURNS = 3
+# Of the long items one in so many runs, each day another, unless they say how many.
+_TURNS = 3
 
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
 
@@ -106,18 +107,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: a long form, which runs only with --long")
     config.addinivalue_line(
         "markers",
-        "variants(n): the first n of its parameters run always, the others in the long form, where they take turns"
-        " unless it says how: they are of one kind",
+        "variants(n): the first n of its parameters run always, the others in the long form: they are of one kind",
     )
     config.addinivalue_line(
         "markers",
-        "turns(n): one in n of its long items runs, each day another; all before a release and of named files",
+        f"turns(n): one in n of its long items runs, each day another; without it one in {_TURNS}",
     )
     config.addinivalue_line("markers", "early: takes a minute, and begins before the others")
     processes.inherit_no_ignored_signals()
     if hasattr(config, "workerinput"):
         return  # decided by the process that started this one
-    if EFFORT > 1 or config.args_source is pytest.Config.ArgsSource.ARGS:
+    are_named = config.args_source is pytest.Config.ArgsSource.ARGS
+    if EFFORT > 1 or are_named or os.environ.get(DAY) == EVERY_DAY:
         os.environ.pop(DAY, None)
     else:
         os.environ.setdefault(DAY, str(datetime.now(UTC).toordinal()))
@@ -126,7 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> str:
     """Name what a run is repeated with."""
     day = os.environ.get(DAY)
-    return f"long items that take turns: {DAY}={day}" if day else "long items that take turns: all"
+    return f"long items of {DAY}={day}" if day else "long items of every day"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -165,11 +166,12 @@ def _not_today(items: list[pytest.Item], day: int) -> set[pytest.Item]:
     places: dict[str, int] = {}
     found = set()
     for item in items:
-        turns = item.get_closest_marker("turns")
-        if turns and item.get_closest_marker("long"):
+        if item.get_closest_marker("long"):
+            marker = item.get_closest_marker("turns")
+            turns = marker.args[0] if marker else _TURNS
             name = item.nodeid.partition("[")[0]
             place = places[name] = places.get(name, crc32(name.encode())) + 1
-            if (place + day) % turns.args[0]:
+            if (place + day) % turns:
                 found.add(item)
     return found
 
@@ -184,8 +186,6 @@ def _leave_variants_to_the_long_form(items: list[pytest.Item]) -> None:
             seen[name] = seen.get(name, 0) + 1
             if seen[name] > asked.args[0]:
                 item.add_marker("long")
-                if not item.get_closest_marker("turns"):
-                    item.add_marker(pytest.mark.turns(_VARIANTS_TURNS))
 
 
 def _spread(items: list[pytest.Item]) -> None:

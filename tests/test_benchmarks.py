@@ -55,7 +55,6 @@ def test_the_short_form_measures_every_promise(tmp_path: Path) -> None:
     } <= named
 
 
-@pytest.mark.turns(3)
 @LONG
 def test_the_cost_of_row_level_security_is_measured(tmp_path: Path) -> None:
     found = tmp_path / "rls.json"
@@ -65,7 +64,6 @@ def test_the_cost_of_row_level_security_is_measured(tmp_path: Path) -> None:
     assert {"authorization", "KPIs", "a search, many"} <= {figure["name"] for figure in measured}
 
 
-@pytest.mark.turns(3)
 @LONG
 def test_a_cluster_and_one_machine_are_compared(
     postgres: Server, template: str, tmp_path: Path
@@ -91,7 +89,6 @@ def test_a_cluster_and_one_machine_are_compared(
     assert all(figure["own"] > 0 and figure["beside"] > 0 for figure in measured)
 
 
-@pytest.mark.turns(3)
 @LONG
 def test_growth_is_measured_at_every_size_and_drawn(tmp_path: Path) -> None:
     found, plot = tmp_path / "growth.json", tmp_path / "growth.svg"

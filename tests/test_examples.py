@@ -98,6 +98,7 @@ def test_a_script_ends_like_pfa_where_nobody_is_signed_in(path: Path, tmp_path: 
     assert done.stderr == "not signed in: there is no token [UNAUTHORIZED]\n"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_weather_delay_moves_what_is_still_ahead(tmp_path: Path) -> None:
     done = example("weather_delay.py", "Silo 4", 14, cwd=tmp_path)
@@ -225,6 +226,7 @@ def test_saved_view_saves_narrows_and_sums_a_view(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_export_merged_takes_an_expression_and_shows_what_is_wrong_with_one(tmp_path: Path) -> None:
     late = ("--where", "forecastEnd > originalEnd and category != Crane")
@@ -289,6 +291,7 @@ def test_bulk_review_drafts_rounded_rates(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_bulk_review_shows_the_faults_and_saves_nothing(tmp_path: Path) -> None:
     done = example("bulk_review.py", "Crane", "-200", cwd=tmp_path)
@@ -368,6 +371,7 @@ def test_the_nightly_job_tells_of_rejected_records_and_goes_on(
     assert (tmp_path / "reports" / "records.jsonl").exists()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("signed_in")
 def test_the_nightly_job_stops_at_a_failure(with_pfa: str, tmp_path: Path) -> None:
     done = nightly(tmp_path / "absent.jsonl", with_pfa, tmp_path)

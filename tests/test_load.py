@@ -19,7 +19,7 @@ from benchmarks.load.outcomes import Ran, ended, percentile
 from benchmarks.load.waits import Session, Watch, running
 from pfa_core.store.embedded import layout, server
 from tests import pooler
-from tests.forms import LONG, forms
+from tests.forms import LONG
 from tests.server import reachable_directory
 
 ROOT = Path(__file__).parents[1]
@@ -84,8 +84,9 @@ def at_once(root: Path, processes: int) -> tuple[str, str]:
     return done.stdout.strip(), "\n".join(said)
 
 
-@forms("processes", short=12, long=60)
-def test_of_many_processes_one_starts_the_server_and_all_work(folder: Path, processes: int) -> None:
+@pytest.mark.long
+def test_of_many_processes_one_starts_the_server_and_all_work(folder: Path) -> None:
+    processes = 60
     root, well = folder / "pfa", (str([0] * processes), "")
     try:
         assert at_once(root, processes) == well
@@ -102,7 +103,6 @@ def major(root: Path) -> int:
     return layout.major(server.status(root).version)
 
 
-@pytest.mark.turns(3)
 @LONG
 def test_jobs_of_cron_at_once_start_a_server_and_none_fails(folder: Path) -> None:
     cold, work = run(folder, "--cron", "8", "--minutes", "0.1")
@@ -118,7 +118,6 @@ def test_jobs_of_cron_at_once_start_a_server_and_none_fails(folder: Path) -> Non
 
 
 @pytest.mark.skipif(bool(pooler.why_none()), reason=pooler.why_none())
-@pytest.mark.turns(3)
 @LONG
 def test_clients_of_a_pooler_at_once_get_their_work_done(folder: Path) -> None:
     (work,) = run(folder, "--pool", "24", "--sessions", "4", "--minutes", "0.1")
@@ -127,7 +126,6 @@ def test_clients_of_a_pooler_at_once_get_their_work_done(folder: Path) -> None:
     assert 0 < work["watch"]["connections"] <= 5
 
 
-@pytest.mark.turns(3)
 @LONG
 def test_organizations_at_once_wait_for_no_lock_of_one_another(folder: Path) -> None:
     (work,) = run(folder, "--organizations", "3")

@@ -267,7 +267,6 @@ class TestTable:
         assert found == MADE_IN_PLACE
 
 
-@pytest.mark.turns(3)
 @pytest.mark.variants(30)
 @forms(("ends", "length"), short=([("", "x")], LENGTH), long=(_ENDS, many(LENGTH // 4, LENGTH)))
 @pytest.mark.parametrize("name", PATTERNS)
@@ -281,6 +280,7 @@ def test_a_pattern_takes_time_in_proportion_to_the_text(
             assert _seconds(_use(pattern, use, text)) < most, (name, text[:40], text[-10:])
 
 
+@pytest.mark.long
 def test_the_measure_finds_a_pattern_that_tries_each_place() -> None:
     quadratic = re.compile(r"[^\s]*\d[^\s]*")
     assert _seconds(_use(quadratic, "sub", "a" * 12_000)) > LONGEST

@@ -361,7 +361,7 @@ class TestPages:
         assert [row.pfa_id for row in rest.records] == ["P-3", "p-4"]
         assert rest.records[0].data["forecastStart"] == "2026-02-01"
 
-    @drawn("examples", short=10, long=16, night=400)
+    @drawn("examples", short=5, long=16, night=400)
     def test_any_order_in_any_page_size_equals_one_big_page(
         self, database_url: str, examples: int
     ) -> None:

@@ -34,7 +34,6 @@ def folders() -> Iterator[list[Path]]:
         yield [Path(one), Path(two)]
 
 
-@pytest.mark.turns(3)
 @LONG
 @pytest.mark.early
 def test_no_command_holds_all_records(folders: list[Path]) -> None:

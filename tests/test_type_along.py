@@ -56,6 +56,7 @@ def test_the_pages_have_these_sessions() -> None:
     assert "```console" not in readme.replace(blocks[0], "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["tour", *long(["five-minutes", "forty-minutes"])])
 def test_a_session_typed_word_for_word_gives_the_outputs_shown(
     name: str, database_url: str

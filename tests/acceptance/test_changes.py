@@ -130,6 +130,7 @@ def last_run(pfa: Pfa) -> str:
     return pfa("sync", "runs", "--limit", "1", "-o", "ids").out.strip()
 
 
+@pytest.mark.long
 def test_what_changed_in_pems_is_one_command(pfa: Pfa, records: list[Record]) -> None:
     right, run = expected(records), last_run(pfa)
     assert len(right) > 300
@@ -160,6 +161,7 @@ def test_the_total_is_what_the_forecast_of_pems_moved_by(pfa: Pfa, records: list
     assert abs(forecast - before - total(records)) <= Decimal("0.01")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "matches"),
     [

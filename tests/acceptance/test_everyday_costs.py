@@ -74,6 +74,7 @@ def flat(parts: Iterable[list[Record]]) -> list[Record]:
     return [record for part in parts for record in part]
 
 
+@pytest.mark.long
 def test_forecast_against_plan_by_category_the_worst_first(pfa: Pfa, records: list[Record]) -> None:
     groups = by(records, "category")
     worst = sorted(groups, key=lambda key: -sums(groups[key])["variance"])

@@ -146,7 +146,6 @@ def test_a_report_costs_what_the_reads_cost_that_it_puts_together(holng: World) 
     assert min(ratios) < RATIO, ratios
 
 
-@pytest.mark.turns(3)
 @pytest.mark.parametrize("name", long(["r.html", "r.md", "r.xlsx"]))
 def test_a_report_of_20_280_records_takes_two_seconds_as_a_process(drafted: Pfa, name: str) -> None:
     """Seconds of a processor, of the process and of the server: that is how long it takes where no other waits."""

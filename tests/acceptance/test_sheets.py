@@ -95,7 +95,7 @@ def filters(category: str) -> list[str]:
     return ["--category", category] if category else []
 
 
-@pytest.mark.turns(3)
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "category"), WAYS)
 def test_of_all_rows_the_edited_cells_alone_become_drafts(
     pfa: Pfa, records: list[Record], name: str, category: str

@@ -189,13 +189,10 @@ def killed(world: World, operation: str, step: int) -> list[str] | None:
 
 
 class TestKilled:
-    @pytest.mark.turns(2)
-    @forms("steps", short=(3, 4), long=range(1, 9))
-    def test_a_refresh_leaves_no_live_token_that_cannot_be_named(
-        self, world: World, steps: range
-    ) -> None:
+    @pytest.mark.long
+    def test_a_refresh_leaves_no_live_token_that_cannot_be_named(self, world: World) -> None:
         """Whatever is in the file can be listed and revoked."""
-        for step in steps:
+        for step in range(1, 9):
             present(issue(world).token)
             killed(world, "refresh", step)
             who = pfa_core.authenticate(settings())
@@ -215,11 +212,10 @@ class TestKilled:
             "after fsync", "before commit", "after commit", "before replace", "after replace",
         ]  # fmt: skip
 
-    @pytest.mark.turns(2)
-    @forms("steps", short=(4, 5), long=range(1, 15))
-    def test_a_rotation_is_done_or_can_be_repeated(self, world: World, steps: range) -> None:
+    @pytest.mark.long
+    def test_a_rotation_is_done_or_can_be_repeated(self, world: World) -> None:
         """The leaked key is good neither here nor in the database, or is good in both and signs."""
-        for step in steps:
+        for step in range(1, 15):
             leaked = keyring.load(settings()).signing.key_id
             token = issue(world).token
             done = killed(world, "rotate", step) is not None
@@ -271,12 +267,9 @@ class TestKilled:
         assert len(trail(world, "key_rotate")) == said
         assert pfa_core.rotate_keys(world.db, settings(), world.principal()).previous == made.key_id
 
-    @pytest.mark.turns(2)
-    @forms("steps", short=(2,), long=range(1, 9))
-    def test_a_retired_key_is_good_nowhere_or_can_be_retired_again(
-        self, world: World, steps: range
-    ) -> None:
-        for step in steps:
+    @pytest.mark.long
+    def test_a_retired_key_is_good_nowhere_or_can_be_retired_again(self, world: World) -> None:
+        for step in range(1, 9):
             old = issue(world)
             made = pfa_core.rotate_keys(world.db, settings(), world.principal())
             killed(world, made.previous, step)

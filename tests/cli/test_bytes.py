@@ -252,7 +252,6 @@ def spoken(ready: Pfa) -> Pfa:
 
 
 @pytest.mark.long
-@pytest.mark.turns(3)
 @pytest.mark.parametrize("name", SPOKEN)
 def test_output_is_what_it_says_in_every_encoding(spoken: Pfa, name: str) -> None:
     environ = ENVIRONMENTS[name]
@@ -281,7 +280,6 @@ def test_output_is_what_it_says_in_every_encoding(spoken: Pfa, name: str) -> Non
             assert TEXT.encode() not in lines.stdout
 
 
-@pytest.mark.turns(3)
 @pytest.mark.long
 @pytest.mark.parametrize("name", SPOKEN)
 def test_options_and_errors_are_what_they_say_in_every_locale(spoken: Pfa, name: str) -> None:

@@ -587,7 +587,7 @@ def many(pfa: Pfa) -> None:
     assert pfa("sync", "pull", "--from", write_lines(pfa.folder / "many.jsonl", items)).code == 0
 
 
-@pytest.mark.variants(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_a_stream_quietly(number: int, code: int, many: None) -> None:
     with start("list", "-o", "jsonl") as process:

@@ -108,7 +108,7 @@ def few(examples: int) -> settings:
     )
 
 
-@drawn("examples", short=5, long=15, night=400)
+@drawn("examples", short=3, long=15, night=400)
 def test_what_comes_back_as_it_left_is_no_change(ready: Pfa, examples: int) -> None:
     @few(examples)
     @given(st.lists(records, min_size=3, max_size=3), ways)
@@ -120,7 +120,7 @@ def test_what_comes_back_as_it_left_is_no_change(ready: Pfa, examples: int) -> N
     check()
 
 
-@drawn("examples", short=5, long=15, night=400)
+@drawn("examples", short=3, long=15, night=400)
 def test_exactly_what_was_edited_becomes_drafts(ready: Pfa, examples: int) -> None:
     @few(examples)
     @given(
@@ -190,7 +190,7 @@ def field_maps(draw: st.DrawFn) -> str:
     return "\n".join(["[fields]", *lines, TRANSFORMS])
 
 
-@drawn("examples", short=10, long=30, night=800)
+@drawn("examples", short=5, long=30, night=800)
 def test_a_list_is_pulled_again_under_any_field_map(ready: Pfa, examples: int) -> None:
     pull(ready, [{"category": "Crane", "monthlyRate": 5, "purchasePrice": 7, "model": None}])
     lists = {

@@ -254,6 +254,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     assert drafts(ready) == {}
 
 
+@pytest.mark.long
 def test_what_is_not_used_is_not_imported(ready: Pfa) -> None:
     code = (
         "import sys\nfrom pfa_cli.app import main\nmain(sys.argv[1:])\n"

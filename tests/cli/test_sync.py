@@ -374,7 +374,7 @@ def start(*words: str) -> AbstractContextManager[subprocess.Popen[str]]:
     return started(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.variants(1)
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_push_in_order(
     pulled: Pfa, pems: Sandbox, number: signal.Signals, code: int

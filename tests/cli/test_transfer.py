@@ -115,6 +115,7 @@ def test_a_damaged_file_and_another_organization_end_with_their_codes(
     assert ready("org", "import", "none.pfa", "--database-url", other).code == 6
 
 
+@pytest.mark.long
 def test_a_backup_comes_back_into_a_database_without_data(ready: Pfa, empty: str) -> None:
     file = str(ready.folder / "pfa.dump")
     made = ready("db", "backup", file, "-o", "json")

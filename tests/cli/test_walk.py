@@ -80,7 +80,6 @@ def require_data(ran: Ran, form: Format, words: object) -> None:
 TEXTS = [form for form in Format if form not in (Format.IDS, Format.XLSX)]
 
 
-@pytest.mark.turns(3)
 @pytest.mark.parametrize("form", [Format.IDS, *long(TEXTS)])
 def test_every_command_has_every_format_or_says_that_it_has_not(
     pulled: Pfa, tmp_path_factory: pytest.TempPathFactory, form: Format

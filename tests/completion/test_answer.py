@@ -220,6 +220,7 @@ def test_it_loads_neither_typer_nor_what_opens_connections(kept: None) -> None:
 QUIET = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 
 
+@pytest.mark.long
 def test_an_answer_takes_little_more_than_the_interpreter(kept: None) -> None:
     """At most 150 ms of processor as a whole process, or a multiple of what `python -c pass` takes.
 

@@ -48,7 +48,7 @@ TYPED = {
 }  # fmt: skip
 
 
-@pytest.mark.variants(1)
+@pytest.mark.long
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_a_tab_completes_to_the_value_that_the_program_gets(shell: str, tmp_path: Path) -> None:
     shells.needs(shell)

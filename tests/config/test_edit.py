@@ -293,6 +293,7 @@ class TestProfiles:
         assert resolve(None, own.environ, stored=True).profile is None
 
 
+@pytest.mark.long
 def test_edits_at_the_same_time_are_all_kept(own: Home) -> None:
     code = (
         "import sys, os; from pfa_core import set_setting;"

@@ -690,7 +690,7 @@ class TestAtOnce:
         self, world: World, *, admin: bool
     ) -> None:
         other = a_world(world.url, users=USERS)
-        for number in range(5):
+        for number in range(3):
             conflict_id = disputed(world, user="bob", session=f"s{number}", mine=MINE, pems=THEIRS)
             who: dict[str, Any] = {"user": "ann", "user_id": "bob"} if admin else {"user": "bob"}
             answers = together(
@@ -708,7 +708,7 @@ class TestAtOnce:
 
     def test_a_pull_beside_it_comes_before_or_after_never_between(self, world: World) -> None:
         other = a_world(world.url, users=USERS)
-        for number in range(5):
+        for number in range(3):
             disputed(world, session=f"s{number}", mine=MINE, pems=THEIRS)
             moved = {**world.mirror()["P-1"], "monthlyRate": 800}
             answer, _ = together(

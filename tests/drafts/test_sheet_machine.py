@@ -238,7 +238,7 @@ _NONE = object()
 
 
 @pytest.mark.variants(1)
-@drawn("examples", short=5, long=12, night=600)
+@drawn("examples", short=3, long=12, night=600)
 @pytest.mark.parametrize("form", ["xlsx", "csv"])
 def test_only_edited_cells_become_drafts_and_a_new_sheet_shows_them(
     world: World, form: str, examples: int

@@ -282,7 +282,6 @@ def each(
     )
 
 
-@pytest.mark.turns(3)
 @pytest.mark.variants(1)
 @each(SHORT)
 def test_an_operation_cut_at_its_commit_is_done_once(
@@ -303,7 +302,6 @@ def test_an_operation_cut_at_its_commit_is_done_once(
             assert found == {}, (number, when)
 
 
-@pytest.mark.turns(3)
 # The next push sends another one.
 @pytest.mark.variants(1)
 @each(SHORT_GIVEN_UP, without=["push of one"])

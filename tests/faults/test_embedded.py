@@ -215,7 +215,7 @@ def test_a_stopped_server_starts_again_with_its_data(root):
     assert row(root) == "kept"
 
 
-@pytest.mark.variants(1)
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["a blank, a comma", "a'quote and \"$HOME`x`\\"])
 def test_a_path_may_hold_any_character(root, name):
     try:
@@ -379,6 +379,7 @@ def test_a_killed_server_comes_back_with_its_data(root, stopped):
     assert row(root) == "kept"
 
 
+@pytest.mark.long
 def test_many_clients_find_a_killed_server_at_once(root, stopped):
     server.ensure(root)
     os.kill(running_pid(root), signal.SIGKILL)
@@ -393,6 +394,7 @@ def test_a_server_whose_socket_was_removed_is_replaced(root, stopped):
     assert row(root) == "kept"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "reached", [".init-*/global/pg_control", *long([".lock", ".init-*", "pgdata-*"])]
 )

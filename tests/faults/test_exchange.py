@@ -60,7 +60,6 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
         yield nursery
 
 
-@pytest.mark.turns(3)
 @pytest.mark.parametrize("step", long(STEPS))
 def test_a_push_killed_anywhere_is_made_good_by_the_next(
     postgres: Server, nursery: Nursery, step: str
@@ -69,6 +68,7 @@ def test_a_push_killed_anywhere_is_made_good_by_the_next(
     attempt(plan, postgres, nursery)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [REST, *long([BARE, SCREEN])])
 def test_a_push_killed_everywhere_in_turn_loses_and_doubles_nothing_with_keys_or_without(
     postgres: Server, nursery: Nursery, kind: str
@@ -90,7 +90,6 @@ def test_a_push_that_needs_no_look_before_may_be_killed_anywhere_too(
     attempt(plan, postgres, nursery)
 
 
-@pytest.mark.turns(3)
 @pytest.mark.variants(1)
 @forms("steps", short=("write:before", APPLIED), long=STEPS)
 @pytest.mark.parametrize(
@@ -117,8 +116,7 @@ def test_every_fault_beside_every_kill_loses_and_doubles_nothing(
     attempt(plan, postgres, nursery)
 
 
-@pytest.mark.turns(3)
-@pytest.mark.variants(1)
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [*range(1, 3), *long(range(3, 26))])
 def test_whatever_goes_wrong_together_every_change_is_in_pems_once(
     postgres: Server, nursery: Nursery, seed: int
@@ -259,7 +257,6 @@ def test_pushes_pulls_and_people_at_once_get_along(postgres: Server, nursery: Nu
 # --- pulls ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.turns(3)
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "step", [*PULL_STEPS[::4], *long(step for at, step in enumerate(PULL_STEPS) if at % 4)]

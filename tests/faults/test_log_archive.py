@@ -85,7 +85,7 @@ def require_once(world: World, files: list[Path], entries: int) -> None:
     assert report.archived_entries + report.entries == entries + 1  # and the one of the archive
 
 
-@pytest.mark.variants(1)
+@pytest.mark.long
 @pytest.mark.parametrize(
     "point",
     [

@@ -27,6 +27,7 @@ def test_the_corpus_is_of_the_targets_and_each_has_one() -> None:
     assert [name for name in TARGETS if len(pool(name)) < 2] == []
 
 
+@pytest.mark.long
 def test_an_error_a_slow_input_a_hang_and_memory_are_found() -> None:
     def breaks(content: bytes) -> None:
         if b"{" in content:

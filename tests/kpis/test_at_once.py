@@ -24,7 +24,7 @@ from tests.worlds import built_once
 
 USERS = {"ann": "admin", "bob": "admin", "eve": "admin"}
 IDS = [f"P-{number}" for number in range(1, 9)]
-ROUNDS = forms("rounds", short=5, long=15)
+ROUNDS = forms("rounds", short=3, long=15)
 CATEGORIES = ("Crane", "Loader", "Van")
 
 

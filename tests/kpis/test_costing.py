@@ -373,7 +373,7 @@ def shared(postgres: Server, template: str) -> Iterator[World]:
         world.db.close()
 
 
-@drawn("examples", short=4, long=6, night=250)
+@drawn("examples", short=2, long=6, night=250)
 def test_any_records_with_any_settings_cost_what_fractions_say(
     shared: World, examples: int
 ) -> None:

@@ -477,7 +477,7 @@ def a_machine(postgres: Server) -> type[Exactness]:
 
 
 @pytest.mark.early
-@forms(("sequences", "steps"), short=(1, 15), long=(many(1, 50), 25))
+@forms(("sequences", "steps"), short=(1, 8), long=(many(1, 50), 25))
 def test_every_kpi_is_exact_after_each_step_of_any_sequence(
     postgres: Server, sequences: int, steps: int
 ) -> None:

@@ -407,7 +407,7 @@ def filled(world: World, rows: list[dict[str, Any]], changes: list[Any]) -> dict
     return stored
 
 
-@drawn("examples", short=3, long=6, night=120)
+@drawn("examples", short=2, long=6, night=120)
 def test_months_are_those_counted_day_by_day(shared: World, examples: int) -> None:
     @settings(deadline=None, max_examples=examples)
     @given(rows=ROWS, changes=CHANGES)

@@ -28,7 +28,7 @@ from tests.processes import started
 from tests.worlds import built_once
 
 USERS = {"ann": "admin", "bob": "admin"}
-ROUNDS = 8
+ROUNDS = 5
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -366,7 +366,7 @@ print("done", flush=True)
 
 
 # At which id the process dies: behind the last statement that changes data, before the log.
-@pytest.mark.variants(1)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("verb", "after"), [("pull", 3), ("save", 3), ("commit", 1), ("discard", 1)]
 )

@@ -455,7 +455,7 @@ class LifeCycle(RuleBasedStateMachine):
         )
 
 
-@drawn("sequences", short=4, long=8, night=150)
+@drawn("sequences", short=2, long=8, night=150)
 def test_any_sequence_of_steps_gives_what_the_model_gives(postgres: Server, sequences: int) -> None:
     class Here(LifeCycle):
         server = postgres

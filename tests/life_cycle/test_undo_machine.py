@@ -173,7 +173,7 @@ class Undoing(RuleBasedStateMachine):
             assert pfa_core.verify_log(self.world.db, ann).whole
 
 
-@drawn("sequences", short=3, long=8, night=150)
+@drawn("sequences", short=2, long=8, night=150)
 def test_undos_give_the_state_before_each_operation(postgres: Server, sequences: int) -> None:
     class Here(Undoing):
         server = postgres

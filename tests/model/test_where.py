@@ -18,7 +18,7 @@ from pfa_core.model.record import FIELDS
 from pfa_core.model.where.days import parse_day
 from pfa_core.model.where.parser import MAX_DEPTH, parse
 from pfa_core.model.where.tokens import MAX_LENGTH, tokens
-from tests.forms import drawn, forms
+from tests.forms import drawn
 from tests.store.expressions import expressions
 
 SAME = [
@@ -301,11 +301,11 @@ WORST = [
 LONGEST = 5.0  # seconds of the processor
 
 
-@forms("repeats", short=1, long=3)
-def test_the_time_is_in_proportion_to_the_length(repeats: int) -> None:
+@pytest.mark.long
+def test_the_time_is_in_proportion_to_the_length() -> None:
     for part in WORST:
         text = (part * MAX_LENGTH)[:MAX_LENGTH]
-        for _ in range(repeats):
+        for _ in range(3):
             start = time.process_time()
             with suppress(InvalidRequest):
                 parse(text)

@@ -50,6 +50,7 @@ def large(url: str) -> World:
     return world
 
 
+@pytest.mark.long
 @pytest.mark.every_version
 def test_an_archive_visits_each_entry_some_times_and_later_reads_visit_what_is_left(
     large: World, tmp_path: Path

@@ -137,7 +137,7 @@ def ago(world: World, **length: int) -> datetime:
     return world.db.clock() - timedelta(**length)
 
 
-@pytest.mark.variants(1)
+@pytest.mark.long
 def test_a_page_reads_a_page_however_much_changed(explained: Explained, world: World) -> None:
     plans, rows = explained(page(Span(since=ago(world, days=NIGHTS))))
     assert len(rows) == PAGE + 1

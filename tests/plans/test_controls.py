@@ -27,7 +27,7 @@ def page(filters: Filters = Filters(), sort: str = "forecastStart") -> Work:  # 
     return lambda conn, who: merged.page(conn, who, query, limit=PAGE)
 
 
-@pytest.mark.variants(1)
+@pytest.mark.long
 @pytest.mark.turns(2)
 @pytest.mark.parametrize(
     ("index", "table", "work", "most"),
@@ -57,6 +57,7 @@ def test_without_its_index_a_guard_fails(
         assert_few_rows(plans, table, most)
 
 
+@pytest.mark.long
 def test_without_its_key_a_record_is_not_looked_up(guard: Guard) -> None:
     def work(conn: Any, who: Any) -> Any:
         return mirror.rows(conn, who.organization_id, ["P-000097"])

@@ -257,7 +257,7 @@ def large_one(postgres: Server) -> Iterator[Matrix]:
         yield matrix
 
 
-@pytest.mark.variants(1)
+@pytest.mark.long
 @pytest.mark.parametrize("state", ["emptied", *long(["none"])])
 @pytest.mark.parametrize("name", USUAL)
 def test_an_operation_reads_no_more_where_the_planner_expects_no_draft(
@@ -271,7 +271,7 @@ def test_an_operation_reads_no_more_where_the_planner_expects_no_draft(
 AT_SIZE = tuple(OPERATIONS) if EFFORT > 1 else ("list --session", "list --state draft")
 
 
-@pytest.mark.turns(2)
+@pytest.mark.turns(6)
 @pytest.mark.long
 @pytest.mark.every_version
 @pytest.mark.parametrize("name", AT_SIZE)
@@ -284,6 +284,7 @@ def test_no_statistics_make_an_operation_read_more(large_one: Matrix, name: str)
             large_one.assert_holds(state, one, work)
 
 
+@pytest.mark.long
 def test_a_loop_in_a_loop_would_be_found(small: Matrix) -> None:
     """What the statements were made of before: a join that is left to the planner."""
     compared = """

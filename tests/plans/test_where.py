@@ -39,7 +39,6 @@ ALIKE_TOO: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.turns(3)
 @pytest.mark.parametrize("sort", ["forecastStart", *long(["-forecastStart", "pfaId"])])
 @pytest.mark.parametrize(("where", "filters"), [*ALIKE, *long(ALIKE_TOO)])
 def test_a_page_of_an_expression_is_read_by_the_index_of_the_filter_beside_it(

@@ -74,7 +74,7 @@ def _require_carried_out(law: Law) -> None:
 
 
 @pytest.mark.early
-@forms(("statements", "real"), short=(60, 1), long=(many(400, 10_000), many(4, 100)))
+@forms(("statements", "real"), short=(25, 1), long=(many(400, 10_000), many(4, 100)))
 def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int, real: int) -> None:
     seed = int(os.environ.get("PFA_TEST_SEED", "1"))
     accepted, broken = attacked(place, seed, statements, real)
@@ -82,7 +82,7 @@ def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int,
     _require_none(seed, accepted, broken)
 
 
-@forms(("number", "real"), short=(4, 1), long=(many(40, 1000), many(4, 100)))
+@forms(("number", "real"), short=(2, 1), long=(many(40, 1000), many(4, 100)))
 def test_the_law_holds_after_what_the_program_sends_bent_in_one_place(
     place: Place, number: int, real: int
 ) -> None:

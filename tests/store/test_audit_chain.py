@@ -52,8 +52,8 @@ def blocks_read(world: World, condition: str) -> int:
     return plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"]
 
 
+@pytest.mark.long
 @citus.of_one_machine
-@pytest.mark.variants(3)
 @pytest.mark.parametrize(
     "condition",
     [

@@ -25,6 +25,7 @@ from pfa_core.model.record import EDITABLE, FIELDS
 from pfa_core.model.run import RunKind, RunStatus
 from pfa_core.store.tokens import TokenKind
 from tests.factories import a_world, record
+from tests.forms import EFFORT
 from tests.model.strategies import any_deltas, clean_deltas, json_values
 
 pytestmark = pytest.mark.every_version
@@ -155,7 +156,9 @@ def says(conn, delta: object) -> bool:
 
 
 @settings(
-    deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=150 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(poisoned | any_deltas | clean_deltas | json_values)
 @example({"equipment": "x" * 100_000})

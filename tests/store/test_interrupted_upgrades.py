@@ -172,6 +172,7 @@ def test_the_upgrade_has_as_many_statements_as_are_killed(world: World, file: Pa
             conn.execute("DELETE FROM pfa_schema_migration WHERE version > 1")
 
 
+@pytest.mark.long
 def test_killed_within_a_migration_nothing_of_it_is_left(world: World, file: Path, newer) -> None:
     """Its session goes on in the server, and ends without a commit: nothing asks for one."""
     before = rows_of(world.url)
@@ -314,6 +315,7 @@ def test_a_change_under_way_is_waited_for_and_named_and_nothing_is_upgraded_mean
         assert db.administer(migrations.upgrade).after == 4
 
 
+@pytest.mark.long
 def test_a_change_that_comes_while_a_migration_runs_waits_and_is_refused_by_the_older_program(
     world: World, file: Path
 ) -> None:

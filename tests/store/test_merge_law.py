@@ -18,6 +18,7 @@ from pfa_core.model.record import EDITABLE
 from pfa_core.store import draft_writes, mirror, modifications, overlays
 from pfa_core.store.draft_writes import DraftUpdate, NewDraft, RebasedDraft
 from tests.factories import World, a_world, commit, draft, record
+from tests.forms import EFFORT
 from tests.model.strategies import clean_deltas, json_values
 
 START = datetime(2025, 12, 1, tzinfo=UTC)
@@ -63,7 +64,9 @@ def stack(world: World, stacked: list[dict], *, last_is_draft: bool, baseline: d
 
 
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=30 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(extra=st.dictionaries(st.sampled_from(["x", "y", "z"]), json_values), stacked=deltas,
        last_is_draft=st.booleans())  # fmt: skip
@@ -84,7 +87,9 @@ def test_the_overlay_holds_baseline_and_deltas_merged_in_order(
 
 
 @settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=10 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(delta=clean_deltas.filter(bool), again=st.booleans())
 def test_the_overlay_of_an_only_modification_is_the_same(world, delta, again):
@@ -105,7 +110,9 @@ def test_the_overlay_of_an_only_modification_is_the_same(world, delta, again):
 
 @given(delta=clean_deltas, missing=st.sets(st.sampled_from(sorted(RULED))))
 @settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=10 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_few_fields_of_a_record_are_those_of_the_whole(world, delta, missing):
     baseline = record("P-1", **delta)
@@ -128,7 +135,9 @@ def test_a_few_fields_of_a_record_are_those_of_the_whole(world, delta, missing):
 
 
 @settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=10 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(stacked=deltas, other=json_values)
 def test_a_pull_under_an_overlay_changes_what_lies_below_and_nothing_above(world, stacked, other):
@@ -139,7 +148,9 @@ def test_a_pull_under_an_overlay_changes_what_lies_below_and_nothing_above(world
 
 
 @settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=10 * EFFORT,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=st.lists(st.sampled_from(["save", "commit", "uncommit", "discard"]), max_size=6),
        data=st.data())  # fmt: skip

@@ -102,7 +102,7 @@ sorts = st.lists(st.sampled_from(sorted(SORTABLE)), min_size=1, max_size=3, uniq
 
 @settings(
     deadline=None,
-    max_examples=25 * EFFORT,
+    max_examples=12 * EFFORT,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(sort=sorts, size=st.integers(1, 12), baseline=st.booleans())
@@ -113,7 +113,7 @@ def test_pages_of_any_size_make_up_the_whole_in_order(world, sort, size, baselin
 
 @settings(
     deadline=None,
-    max_examples=15 * EFFORT,
+    max_examples=8 * EFFORT,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(sort=sorts, offset=st.integers(0, 35), size=st.integers(1, 12))

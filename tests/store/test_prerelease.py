@@ -265,6 +265,7 @@ def test_work_goes_on_where_it_was(old_url, conn):
     world.db.close()
 
 
+@pytest.mark.long
 def test_the_program_s_role_works_in_it_by_token(old_url, conn, monkeypatch):
     migrations.upgrade(conn)
     monkeypatch.setenv("PFA_TEST_BOUND", "1")
@@ -276,6 +277,7 @@ def test_the_program_s_role_works_in_it_by_token(old_url, conn, monkeypatch):
         assert pfa_core.verify_log(bound, world.principal()).whole
 
 
+@pytest.mark.long
 def test_a_dry_run_converts_nothing(old_url, conn, postgres):
     before = catalog(old_url, postgres)
     assert migrations.upgrade(conn, dry_run=True) == CONVERTED
@@ -283,6 +285,7 @@ def test_a_dry_run_converts_nothing(old_url, conn, postgres):
     assert schema.version(conn) == 0
 
 
+@pytest.mark.long
 def test_a_failed_conversion_leaves_the_database_as_it_was(old_url, conn, postgres, monkeypatch):
     before = catalog(old_url, postgres)
     real = sql.prerelease()
@@ -311,6 +314,7 @@ def test_a_handle_says_how_to_upgrade(old_url):
     assert caught.value.hint == "type: pfa db upgrade"
 
 
+@pytest.mark.long
 def test_rows_that_break_a_check_are_all_named_and_nothing_is_changed(old_url, conn, postgres):
     before = catalog(old_url, postgres)
     conn.execute("UPDATE audit_log SET at = 'infinity' WHERE pfa_id = 'P-7'")

@@ -200,6 +200,7 @@ def test_a_released_database_is_upgraded_and_works_on(
     require_a_day_s_work(url)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [len(NEXT), *(pytest.param(n, marks=LONG) for n in (1, 2))])
 def test_the_next_migrations_bring_it_to_what_a_fresh_database_is(
     url: str, pfa: Pfa, bring, postgres, number: int

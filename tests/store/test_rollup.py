@@ -78,7 +78,7 @@ DIMENSIONS = (
 )  # fmt: skip
 EXACT = settings(
     deadline=None,
-    max_examples=15 * EFFORT,
+    max_examples=8 * EFFORT,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

@@ -300,7 +300,7 @@ SKEWS = st.timedeltas(timedelta(seconds=-4), timedelta(seconds=4)) | st.timedelt
 )
 PROPERTY = settings(
     deadline=None,
-    max_examples=100 * EFFORT,
+    max_examples=50 * EFFORT,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

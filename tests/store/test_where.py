@@ -75,7 +75,7 @@ def rows(world: World, user: str = "ann") -> dict[str, dict[str, Any]]:
     }
 
 
-@drawn("examples", short=30, long=150, night=2000)
+@drawn("examples", short=12, long=150, night=2000)
 def test_an_expression_matches_what_it_is_true_of_and_its_opposite_what_it_is_false_of(
     kept: World, examples: int
 ) -> None:

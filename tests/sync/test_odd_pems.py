@@ -378,6 +378,7 @@ def test_what_waits_behind_a_conflict_is_said_and_not_planned(database_url):
         far.world.db.close()
 
 
+@pytest.mark.long
 def test_a_pusher_who_is_revoked_meanwhile_claims_nothing_more(database_url):
     with a_far_side(
         database_url,

@@ -92,6 +92,7 @@ def test_after_a_restore_to_yesterday_nothing_is_sent_twice_and_what_pems_has_si
         handle.close()
 
 
+@pytest.mark.long
 def test_a_restore_takes_a_backup_alone_and_a_database_without_data(
     world: World, empty_database_url: str, tmp_path: Path
 ) -> None:

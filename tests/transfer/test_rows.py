@@ -48,6 +48,7 @@ def rows(url: str) -> dict[str, list[str]]:
         }
 
 
+@pytest.mark.long
 def test_policies_and_grants_are_those_of_the_schema_and_the_rows_those_of_the_backup(
     bare: World, template: str, database_url: str, empty_database_url: str, tmp_path: Path, postgres
 ) -> None:

@@ -42,6 +42,7 @@ def test_a_short_history_keeps_every_promise(database_url: str) -> None:
     assert "database stopped and killed, full disk of the embedded directory" in place.skipped
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bug", ["forgotten-row", *long(["", "double-push", "skipped-entry"])])
 def test_a_change_that_is_sent_tells_what_the_push_does_wrong(database_url: str, bug: str) -> None:
     with a_place(database_url, bug) as place:
@@ -62,6 +63,7 @@ def test_each_deliberate_bug_is_of_a_function_that_is_there() -> None:
     subprocess.run([sys.executable, "-c", every], cwd=REPOSITORY, check=True, timeout=60)
 
 
+@pytest.mark.long
 def test_a_program_that_ends_ends_the_wait_for_its_processes(tmp_path: Path) -> None:
     with (
         a_nursery(tmp_path, "tests.trials.bodies", "no-such-bug") as nursery,

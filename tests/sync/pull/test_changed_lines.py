@@ -72,7 +72,7 @@ def kept(line: str) -> tuple[str | None, str] | None:
 
 @settings(
     deadline=None,
-    max_examples=20 * EFFORT,
+    max_examples=12 * EFFORT,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(lines(), min_size=20, max_size=40))

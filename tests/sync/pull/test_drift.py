@@ -608,7 +608,7 @@ DAMAGES = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=12 * EFFORT,
+    max_examples=8 * EFFORT,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -541,7 +541,7 @@ def left(world: World, code: str) -> Any:
     ]
 
 
-@drawn("number", short=4, long=40, night=1500)
+@drawn("number", short=2, long=40, night=1500)
 def test_a_pull_does_what_it_does_without_digests(both, tmp_path, number, monkeypatch):
     """Random files, maps, orders, faults and writes between them, in two organizations."""
     for seed in range(number):

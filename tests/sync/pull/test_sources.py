@@ -30,6 +30,7 @@ from pfa_core.pems.services.grid_reader import open_reader
 from pfa_core.sync.pull.file_rows import FileRows
 from pfa_core.sync.pull.intake import Intake
 from tests.factories import World, a_world, record
+from tests.forms import EFFORT
 from tests.pems.edge import http_answer, profile, speaking
 from tests.pems.sandbox_client import Client
 from tests.pems_server import a_pems_beside
@@ -242,7 +243,9 @@ def some_rows(draw: st.DrawFn) -> tuple[str, list[dict[str, str]]]:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50 * EFFORT,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(some_rows(), st.sampled_from(["RIO", "RIO1"]))
 @example(("weekly", [{"pfs_id": "R-1", "pfs_a_org": "RIO1", "PFS_F_RENTAL": "100"}]), "RIO1")
