@@ -32,14 +32,17 @@ def age(world: World, days: int = 400, *, links: int | None = None) -> datetime:
 
 def age_trail(conn: Connection[Any], values: dict[str, Any]) -> None:
     with conn.transaction():
+        # In UTC the difference depends on no setting: such are the updates that a distributed server takes.
+        past = "({at} AT TIME ZONE 'UTC' - %(past)s) AT TIME ZONE 'UTC'"
         conn.execute(
-            "UPDATE audit_log AS e SET at = e.at - %(past)s FROM audit_link AS l"
+            f"UPDATE audit_log AS e SET at = {past.format(at='e.at')} FROM audit_link AS l"
             " WHERE e.organization_id = %(code)s AND l.organization_id = %(code)s"
             " AND l.link_id = e.link_id AND l.number <= %(links)s",
             values,
         )
         conn.execute(
-            "UPDATE audit_link SET at = at - %(past)s WHERE organization_id = %(code)s AND number <= %(links)s",
+            f"UPDATE audit_link SET at = {past.format(at='at')}"
+            " WHERE organization_id = %(code)s AND number <= %(links)s",
             values,
         )
         chain(conn, values["code"])

@@ -201,7 +201,8 @@ def test_no_part_of_a_password_is_in_an_error(no_waiting, address):
 
 def test_an_address_whose_password_is_escaped_is_taken(database_url, no_waiting):
     words = conninfo_to_dict(database_url)
-    at = f"postgresql://{words['user']}:a%40b%2Fc@/{words['dbname']}?host={words['host']}"
+    where = f"host={words['host']}&port={words['port']}"
+    at = f"postgresql://{words['user']}:a%40b%2Fc@/{words['dbname']}?{where}"
     with Database(f"{at}&application_name=me@home") as db:
         assert db.read(lambda conn: value(conn, "SELECT 1")) == 1
 
@@ -276,9 +277,15 @@ def test_every_read_takes_its_own_snapshot(database_url):
 
 def test_sessions_speak_utc_and_iso_whatever_the_server_prefers(db, admin):
     name = value(admin, "SELECT current_database()")
-    for setting in ("timezone = 'Asia/Tokyo'", "datestyle = 'German'", "statement_timeout = '1ms'"):
+    for setting in (
+        "timezone = 'Asia/Tokyo'",
+        "datestyle = 'German'",
+        "statement_timeout = '100ms'",
+    ):
         admin.execute(f'ALTER DATABASE "{name}" SET {setting}')
-    show = "SELECT current_setting('TimeZone') || ' ' || current_setting('DateStyle') || pg_sleep(0.01)"
+    show = (
+        "SELECT current_setting('TimeZone') || ' ' || current_setting('DateStyle') || pg_sleep(0.2)"
+    )
     assert db.read(lambda conn: value(conn, show)).startswith("UTC ISO")
 
 

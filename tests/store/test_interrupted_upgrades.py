@@ -25,6 +25,7 @@ from pfa_core.model.query import Query
 from pfa_core.store import migrations, session
 from pfa_core.store.database import Database
 from pfa_core.store.embedded import server
+from tests import citus
 from tests.cut import When, cut_at
 from tests.factories import World, a_world, draft, record
 from tests.faults.nursery import wait_for
@@ -200,7 +201,8 @@ def test_a_commit_without_an_answer_is_asked_for_and_the_upgrade_is_whole(
     newer()
     with cut_at(number, when) as commits:
         result = pfa_core.upgrade(resolve(pfa_core.Flags(database_url=world.url)))
-    assert commits.seen > len(NAMES)
+    # On distributed tables what is committed behind the last migration is on the workers.
+    assert commits.seen + citus.is_named > len(NAMES)
     assert (result.before, result.after, list(result.applied)) == (1, 4, NAMES)
     is_whole(world.url, before)
 

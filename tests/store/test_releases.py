@@ -15,7 +15,7 @@ from pfa_core import sql
 from pfa_core.model.modification import State
 from pfa_core.store import migrations, schema
 from pfa_core.store.database import Database
-from tests import releases
+from tests import citus, releases
 from tests.factories import World, a_principal, a_token, commit, draft
 from tests.forms import LONG
 from tests.pems_server import a_pems_beside
@@ -187,6 +187,7 @@ def test_a_dump_has_data_of_every_kind(url: str) -> None:
     assert {bool(row["user_id"]) for row in rows["pfa_view"]} == {True, False}
 
 
+@citus.of_one_machine
 def test_a_released_database_is_upgraded_and_works_on(
     url: str, pfa: Pfa, postgres, template: str
 ) -> None:

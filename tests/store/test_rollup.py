@@ -214,7 +214,9 @@ def test_sums_by_month_and_by_field_are_those_of_the_records_and_none_is_left(wo
     mirror = world.mirror().values()
     for field in ("manufacturer", "contract"):
         rows = world.rows("SELECT DISTINCT value FROM kpi_field WHERE field = %s", field)
-        assert {value for (value,) in rows} == {item[field] or "" for item in mirror}
+        # Of distributed tables these sums are not kept.
+        there = set() if citus.is_named else {item[field] or "" for item in mirror}
+        assert {value for (value,) in rows} == there
     assert pfa_core.verify_database(world.db, world.principal()).kept_sums == []
 
 

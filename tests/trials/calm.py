@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 from tests.pems_server import ORG
 from tests.trials.driver import Driver
@@ -40,8 +41,8 @@ def make_calm(driver: Driver) -> None:
 def _let_time_pass(driver: Driver) -> None:
     """Make due what waits for minutes."""
     driver.place.rows(
-        "UPDATE pfa_modification SET next_attempt_at = clock_timestamp()"
-        " WHERE next_attempt_at IS NOT NULL"
+        "UPDATE pfa_modification SET next_attempt_at = %s WHERE next_attempt_at IS NOT NULL",
+        datetime.now(UTC),
     )
 
 
