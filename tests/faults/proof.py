@@ -56,7 +56,8 @@ class Evidence:
         rows = far.world.rows(
             "SELECT modification_id::text, pfa_id, user_id, state, delta, committed_at,"
             " state = 'sync_error' AND next_attempt_at IS NULL, coalesce(sync_error, ''),"
-            " (SELECT count(*) FROM audit_log AS a WHERE a.modification_id = m.modification_id"
+            " (SELECT count(*) FROM audit_log AS a WHERE a.organization_id = m.organization_id"
+            "  AND a.modification_id = m.modification_id"
             "  AND a.action = 'resolve')"
             " FROM pfa_modification AS m WHERE state <> 'draft'"
         )

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from itertools import count
@@ -415,8 +415,8 @@ class Trial:
         """A record with much bad luck may have to wait for minutes; here they are over at once."""
         self.far.db.transact(
             lambda conn: conn.execute(
-                "UPDATE pfa_modification SET next_attempt_at = clock_timestamp()"
-                " WHERE next_attempt_at IS NOT NULL"
+                "UPDATE pfa_modification SET next_attempt_at = %s WHERE next_attempt_at IS NOT NULL",
+                [datetime.now(UTC)],
             )
         )
 

@@ -14,6 +14,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Change, LogFilter, Selection, errors
+from tests import citus
 from tests.audit.aging import age
 from tests.factories import SelfClosing, World, a_world, commit, draft, record
 from tests.server import Server
@@ -545,6 +546,7 @@ class TestElsewhere:
             assert (report.flaws, report.verified_files) == ([], 1)
             assert pfa_core.verify_log(target, old.principal(), anchor=written.anchor).whole
 
+    @citus.has_policies
     def test_under_row_level_security_the_owner_archives_and_members_see_where(
         self, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

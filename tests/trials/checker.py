@@ -190,7 +190,8 @@ def require_trail(far: FarSide) -> None:
     rows = far.world.rows(
         "SELECT m.modification_id::text, m.state, m.delta, array_agg(a.action),"
         " bool_or(a.after = m.delta) FROM pfa_modification AS m"
-        " LEFT JOIN audit_log AS a ON a.modification_id = m.modification_id"
+        " LEFT JOIN audit_log AS a ON a.organization_id = m.organization_id"
+        " AND a.modification_id = m.modification_id"
         " WHERE m.organization_id = %s GROUP BY m.modification_id, m.state, m.delta",
         ORG,
     )
