@@ -130,7 +130,7 @@ class Tx:
         """
         from pfa_core.store import audit
 
-        with self._grown():
+        with self._grown(deleting=not after):
             audit.write_of(
                 self.conn,
                 self.principal,
@@ -145,14 +145,15 @@ class Tx:
             )
 
     @contextmanager
-    def _grown(self) -> Iterator[None]:
+    def _grown(self, *, deleting: bool = False) -> Iterator[None]:
         """Renew statistics behind a portion's entries, for the next portion."""
         from pfa_core.store import statistics
         from pfa_core.store.audit_chain import entries_so_far
 
         before = entries_so_far(self.conn)
         yield
-        statistics.renew_within(self.conn, before, entries_so_far(self.conn) - before)
+        rows = entries_so_far(self.conn) - before
+        statistics.renew_within(self.conn, before, rows, deleting=deleting)
 
 
 class _Frame(Protocol):

@@ -37,6 +37,9 @@ _written: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
 _asked: WeakSet[Connection[Any]] = WeakSet()
 # How many of its rows the open transaction has had counted.
 _counted: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
+# How many of its rows tell of what the open transaction has deleted, and how many of `_written` do.
+_deleting: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
+_deleted: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()
 
 
 def ask(conn: Connection[Any]) -> None:
@@ -56,23 +59,30 @@ def renew_after(conn: Connection[Any], rows: int) -> None:
     if counted:  # while it wrote; at twice as many again
         before, rows = 0, rows - counted if rows >= 2 * counted else 0
     now = _written[conn] = before + rows
+    deleted = _deleted[conn] = min(now, _deleted.get(conn, 0) + _deleting.pop(conn, 0))
     if conn not in _asked and not _doubled(before, now, BULK):
         return
     _asked.discard(conn)
-    if _renewed(conn, now, bearer=True):
-        _written[conn] = 0
+    if _renewed(conn, now - deleted, bearer=True):
+        _written[conn] = _deleted[conn] = 0
 
 
-def renew_within(conn: Connection[Any], before: int, rows: int) -> None:
+def renew_within(conn: Connection[Any], before: int, rows: int, *, deleting: bool = False) -> None:
     """Renew statistics that the open transaction has outgrown.
 
     What it goes on to write is planned with them.
 
     Args:
         before: How many rows it had written before these.
+        deleting: These rows tell of what is deleted: the tables of drafts become smaller, and what is known of
+            them serves as well as before.
     """
-    if before == 0:
-        _counted.pop(conn, None)  # of a transaction that was rolled back
+    if before == 0:  # of a transaction that was rolled back
+        _counted.pop(conn, None)
+        _deleting.pop(conn, None)
+    if deleting:
+        _deleting[conn] = _deleting.get(conn, 0) + rows
+        return
     now = before + rows
     if _doubled(before, now, WHILE_WRITING) and _renewed(conn, now, bearer=False, within=True):
         _counted[conn] = now

@@ -133,6 +133,28 @@ def test_an_emptied_table_keeps_what_is_known_of_its_columns(
 
 
 @pytest.mark.variants(1)
+def test_what_is_discarded_is_not_counted_as_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics, "WHILE_WRITING", 100)
+    counted: list[int] = []
+
+    def watching(conn: Connection[Any], written: int, *, bearer: bool, within: bool = False) -> Any:
+        counted.append(written)
+        return renewed(conn, written, bearer=bearer, within=within)
+
+    renewed = statistics._renewed  # pyright: ignore[reportPrivateUsage]
+    save(world, MANY)
+    monkeypatch.setattr(statistics, "_renewed", watching)
+    session = Selection(session_id="s")
+    pfa_core.discard(world.db, world.principal(), session, dry_run=True)
+    assert counted == []
+    pfa_core.discard(world.db, world.principal(), session)
+    save(world, MANY)
+    assert counted == [0, MANY, MANY]
+
+
+@pytest.mark.variants(1)
 def test_a_save_in_portions_analyzes_between_them(
     world: World, admin: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,8 +162,8 @@ def test_a_save_in_portions_analyzes_between_them(
     monkeypatch.setattr(statistics, "WHILE_WRITING", 50)
     found: list[tuple[int, float]] = []
 
-    def watching(conn: Connection[Any], before: int, rows: int) -> None:
-        renew(conn, before, rows)
+    def watching(conn: Connection[Any], before: int, rows: int, *, deleting: bool) -> None:
+        renew(conn, before, rows, deleting=deleting)
         size = "SELECT reltuples FROM pg_class WHERE relname = 'pfa_overlay'"
         if rows:
             found.append((before + rows, conn.execute(size).fetchall()[0][0]))
