@@ -30,11 +30,12 @@ SELECT %(organization_id)s,
        CASE WHEN %(before)s THEN m.delta END, CASE WHEN %(after)s THEN m.delta END,
        m.change_reason, %(link_id)s::uuid, CASE WHEN %(base)s THEN m.base END,
        CASE WHEN NOT %(was)s THEN NULL
-            -- Of a draft all the rest is null: what strips it takes as long as what builds it.
+            -- Of a draft that was never sent all the rest is null or 0, as an undo takes what is not there: to build,
+            -- check and digest it would be a fifth of what the entry costs.
             WHEN %(action)s <> 'settle' AND num_nonnulls(m.committed_at, m.first_attempt_at, m.sync_error) = 0
+                 AND m.attempts + m.failures + m.generation = 0
             THEN jsonb_build_object(
-           'state', m.state, 'version', m.version, 'generation', m.generation,
-           'base_version', m.base_version, 'created_at', m.created_at, 'attempts', m.attempts, 'failures', m.failures)
+           'version', m.version, 'base_version', m.base_version, 'created_at', m.created_at)
             ELSE jsonb_strip_nulls(jsonb_build_object(
            'state', m.state, 'version', m.version, 'generation', m.generation,
            'base_version', m.base_version, 'created_at', m.created_at, 'committed_at', m.committed_at,
