@@ -358,10 +358,10 @@ SELECT 1 AS sign, true AS of_mirror, {columns}
             JOIN pfa_overlay AS o ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id
 
 -- name: take_back_overlays
--- from: overlay_sums.post(rows = overlays_before(columns = overlay_sums.columns), among = overlay_sums.among_all)
+-- from: overlay_sums.post(rows = overlays_before(columns = overlay_sums.columns))
 
 -- name: post_overlays
--- from: overlay_sums.post(rows = overlays_after(columns = overlay_sums.columns), among = overlay_sums.among_all)
+-- from: overlay_sums.post(rows = overlays_after(columns = overlay_sums.columns))
 
 -- name: overlaid
 -- The received records that users have overlays of. Where the program sends the statements itself it names them: what a
@@ -391,7 +391,7 @@ SELECT %(sign)s::integer AS sign, true AS of_mirror, {columns}
 
 -- name: post_named
 -- Subtracts (sign -1) what their overlays add to the sums, or adds it (sign 1).
--- from: overlay_sums.post(rows = overlays_named(columns = overlay_sums.columns), among = overlay_sums.among_all)
+-- from: overlay_sums.post(rows = overlays_named(columns = overlay_sums.columns))
 
 -- name: refresh_overlays
 -- The deltas stay; they are applied to the mirror's new data.

@@ -22,31 +22,23 @@ SELECT %(organization_id)s AS organization_id, s.user_id,
        coalesce(s.dor, '') AS dor, coalesce(s.area_silo, '') AS area_silo,
        coalesce(s.is_actualized, false) AS is_actualized, coalesce(s.is_discontinued, false) AS is_discontinued,
        coalesce(s.is_funds_transferable, false) AS is_funds_transferable, s.rate_uom, s.currency,
-       sum(s.sign)::bigint AS record_count,
-       sum(s.touched)::bigint AS touched_count,
-       coalesce(sum(s.sign) FILTER (WHERE s.actualized), 0)::bigint AS actualized_count,
-       coalesce(sum(s.sign) FILTER (WHERE s.discontinued), 0)::bigint AS discontinued_count,
-       coalesce(sum(s.sign) FILTER (WHERE s.transferable), 0)::bigint AS transferable_count,
-       coalesce(sum(s.sign * s.monthly_rate) FILTER (WHERE s.source <> 'Purchase'), 0) AS monthly_rental,
-       coalesce(sum(s.sign * s.purchase_price) FILTER (WHERE s.source = 'Purchase'), 0) AS purchase_cost,
-       coalesce(sum(s.sign * s.plan_rate_days), 0) AS plan_rate_days,
-       coalesce(sum(s.sign * s.plan_purchase), 0) AS plan_purchase,
-       coalesce(sum(s.sign * s.forecast_days * s.monthly_rate)
-           FILTER (WHERE s.source <> 'Purchase' AND s.counts), 0) AS forecast_rate_days,
-       coalesce(sum(s.sign * s.purchase_price)
-           FILTER (WHERE s.source = 'Purchase' AND s.counts), 0) AS forecast_purchase,
-       coalesce(sum(s.sign * s.actual_days * s.monthly_rate)
-           FILTER (WHERE s.source <> 'Purchase' AND s.counts), 0) AS actual_rate_days,
-       coalesce(sum(s.sign * s.purchase_price)
-           FILTER (WHERE s.source = 'Purchase' AND s.has_actuals AND s.counts), 0) AS actual_purchase,
-       coalesce(sum(s.sign) FILTER (WHERE s.forecast_start IS NULL AND s.source <> 'Purchase' AND s.counts), 0)::bigint
-           AS without_start,
-       coalesce(sum(s.sign) FILTER (WHERE s.forecast_end IS NULL AND s.source <> 'Purchase' AND s.counts), 0)::bigint
-           AS without_end,
-       coalesce(sum(s.sign) FILTER (WHERE s.monthly_rate IS NULL AND s.source <> 'Purchase' AND s.counts), 0)::bigint
-           AS without_rate,
-       coalesce(sum(s.sign) FILTER (WHERE s.purchase_price IS NULL AND s.source = 'Purchase' AND s.counts), 0)::bigint
-           AS without_price
+       coalesce(sum(s.record_count), 0)::bigint AS record_count,
+       coalesce(sum(s.touched_count), 0)::bigint AS touched_count,
+       coalesce(sum(s.actualized_count), 0)::bigint AS actualized_count,
+       coalesce(sum(s.discontinued_count), 0)::bigint AS discontinued_count,
+       coalesce(sum(s.transferable_count), 0)::bigint AS transferable_count,
+       coalesce(sum(s.monthly_rental), 0) AS monthly_rental,
+       coalesce(sum(s.purchase_cost), 0) AS purchase_cost,
+       coalesce(sum(s.plan_rate_days), 0) AS plan_rate_days,
+       coalesce(sum(s.plan_purchase), 0) AS plan_purchase,
+       coalesce(sum(s.forecast_rate_days), 0) AS forecast_rate_days,
+       coalesce(sum(s.forecast_purchase), 0) AS forecast_purchase,
+       coalesce(sum(s.actual_rate_days), 0) AS actual_rate_days,
+       coalesce(sum(s.actual_purchase), 0) AS actual_purchase,
+       coalesce(sum(s.without_start), 0)::bigint AS without_start,
+       coalesce(sum(s.without_end), 0)::bigint AS without_end,
+       coalesce(sum(s.without_rate), 0)::bigint AS without_rate,
+       coalesce(sum(s.without_price), 0)::bigint AS without_price
 FROM (
     WITH pair AS (
         SELECT o.*,
@@ -57,10 +49,16 @@ FROM (
                m.purchase_price AS m_purchase_price, m.forecast_start AS m_forecast_start,
                m.forecast_end AS m_forecast_end, m.forecast_days AS m_forecast_days,
                m.actual_days AS m_actual_days, m.has_actuals AS m_has_actuals,
-               CASE WHEN m.source <> 'Purchase' AND NOT m.is_discontinued AND NOT m.is_funds_transferable
-                    THEN m.plan_days * m.monthly_rate END AS plan_rate_days,
-               CASE WHEN m.source = 'Purchase' AND NOT m.is_discontinued AND NOT m.is_funds_transferable
-                    THEN m.purchase_price END AS plan_purchase
+               o.source <> 'Purchase' AS rents, o.source = 'Purchase' AS buys,
+               m.source <> 'Purchase' AS m_rents, m.source = 'Purchase' AS m_buys,
+               NOT o.is_discontinued AND NOT o.is_funds_transferable AS counts,
+               NOT m.is_discontinued AND NOT m.is_funds_transferable AS m_counts,
+               m.plan_days AS m_plan_days,
+               (o.category, o.class, o.source, o.dor, o.area_silo, o.is_actualized, o.is_discontinued,
+                o.is_funds_transferable, o.rate_uom, o.currency)
+                   IS NOT DISTINCT FROM
+               (m.category, m.class, m.source, m.dor, m.area_silo, m.is_actualized, m.is_discontinued,
+                m.is_funds_transferable, m.rate_uom, m.currency) AS stays
         FROM (
             {rows}
         ) AS o
@@ -70,27 +68,88 @@ FROM (
             WHERE m.organization_id = %(organization_id)s AND m.pfa_id = o.pfa_id
             OFFSET 0) AS m
     )
-    SELECT p.sign, p.sign AS touched, p.user_id, p.of_mirror, p.source,
-           coalesce(p.category, '') AS category, coalesce(p.class, '') AS class, coalesce(p.source, '') AS source_,
-           coalesce(p.dor, '') AS dor, coalesce(p.area_silo, '') AS area_silo, p.is_actualized, p.is_discontinued,
-           p.is_funds_transferable, coalesce(p.rate_uom, '') AS rate_uom, coalesce(p.currency, '') AS currency,
-           -- Once more under names that are no dimensions: in a grain without these they would be null.
-           p.is_actualized AS actualized, p.is_discontinued AS discontinued, p.is_funds_transferable AS transferable,
-           NOT p.is_discontinued AND NOT p.is_funds_transferable AS counts,
-           p.monthly_rate, p.purchase_price, p.forecast_start, p.forecast_end, p.forecast_days, p.actual_days,
-           p.has_actuals, p.plan_rate_days, p.plan_purchase
+    SELECT p.user_id, p.of_mirror, coalesce(p.category, '') AS category, coalesce(p.class, '') AS class,
+           coalesce(p.source, '') AS source_, coalesce(p.dor, '') AS dor, coalesce(p.area_silo, '') AS area_silo,
+           p.is_actualized, p.is_discontinued, p.is_funds_transferable,
+           coalesce(p.rate_uom, '') AS rate_uom, coalesce(p.currency, '') AS currency,
+           p.sign AS record_count, p.sign AS touched_count,
+           CASE WHEN p.is_actualized THEN p.sign END AS actualized_count,
+           CASE WHEN p.is_discontinued THEN p.sign END AS discontinued_count,
+           CASE WHEN p.is_funds_transferable THEN p.sign END AS transferable_count,
+           CASE WHEN p.rents THEN p.sign * p.monthly_rate END AS monthly_rental,
+           CASE WHEN p.buys THEN p.sign * p.purchase_price END AS purchase_cost,
+           CASE WHEN p.m_rents AND p.m_counts THEN p.sign * p.m_plan_days * p.m_monthly_rate END AS plan_rate_days,
+           CASE WHEN p.m_buys AND p.m_counts THEN p.sign * p.m_purchase_price END AS plan_purchase,
+           CASE WHEN p.rents AND p.counts THEN p.sign * p.forecast_days * p.monthly_rate END AS forecast_rate_days,
+           CASE WHEN p.buys AND p.counts THEN p.sign * p.purchase_price END AS forecast_purchase,
+           CASE WHEN p.rents AND p.counts THEN p.sign * p.actual_days * p.monthly_rate END AS actual_rate_days,
+           CASE WHEN p.buys AND p.counts AND p.has_actuals THEN p.sign * p.purchase_price END AS actual_purchase,
+           CASE WHEN p.rents AND p.counts AND p.forecast_start IS NULL THEN p.sign END AS without_start,
+           CASE WHEN p.rents AND p.counts AND p.forecast_end IS NULL THEN p.sign END AS without_end,
+           CASE WHEN p.rents AND p.counts AND p.monthly_rate IS NULL THEN p.sign END AS without_rate,
+           CASE WHEN p.buys AND p.counts AND p.purchase_price IS NULL THEN p.sign END AS without_price
     FROM pair AS p
+    WHERE NOT p.stays
     UNION ALL
-    SELECT -p.sign, 0, p.user_id, p.of_mirror, p.m_source,
-           coalesce(p.m_category, ''), coalesce(p.m_class, ''), coalesce(p.m_source, ''),
-           coalesce(p.m_dor, ''), coalesce(p.m_area_silo, ''), p.m_is_actualized, p.m_is_discontinued,
-           p.m_is_funds_transferable, coalesce(p.m_rate_uom, ''), coalesce(p.m_currency, ''),
+    SELECT p.user_id, p.of_mirror, coalesce(p.m_category, ''), coalesce(p.m_class, ''),
+           coalesce(p.m_source, ''), coalesce(p.m_dor, ''), coalesce(p.m_area_silo, ''),
            p.m_is_actualized, p.m_is_discontinued, p.m_is_funds_transferable,
-           NOT p.m_is_discontinued AND NOT p.m_is_funds_transferable,
-           p.m_monthly_rate, p.m_purchase_price, p.m_forecast_start, p.m_forecast_end, p.m_forecast_days,
-           p.m_actual_days, p.m_has_actuals, p.plan_rate_days, p.plan_purchase
+           coalesce(p.m_rate_uom, ''), coalesce(p.m_currency, ''),
+           -p.sign, NULL,
+           CASE WHEN p.m_is_actualized THEN -p.sign END,
+           CASE WHEN p.m_is_discontinued THEN -p.sign END,
+           CASE WHEN p.m_is_funds_transferable THEN -p.sign END,
+           CASE WHEN p.m_rents THEN -p.sign * p.m_monthly_rate END,
+           CASE WHEN p.m_buys THEN -p.sign * p.m_purchase_price END,
+           CASE WHEN p.m_rents AND p.m_counts THEN -p.sign * p.m_plan_days * p.m_monthly_rate END,
+           CASE WHEN p.m_buys AND p.m_counts THEN -p.sign * p.m_purchase_price END,
+           CASE WHEN p.m_rents AND p.m_counts THEN -p.sign * p.m_forecast_days * p.m_monthly_rate END,
+           CASE WHEN p.m_buys AND p.m_counts THEN -p.sign * p.m_purchase_price END,
+           CASE WHEN p.m_rents AND p.m_counts THEN -p.sign * p.m_actual_days * p.m_monthly_rate END,
+           CASE WHEN p.m_buys AND p.m_counts AND p.m_has_actuals THEN -p.sign * p.m_purchase_price END,
+           CASE WHEN p.m_rents AND p.m_counts AND p.m_forecast_start IS NULL THEN -p.sign END,
+           CASE WHEN p.m_rents AND p.m_counts AND p.m_forecast_end IS NULL THEN -p.sign END,
+           CASE WHEN p.m_rents AND p.m_counts AND p.m_monthly_rate IS NULL THEN -p.sign END,
+           CASE WHEN p.m_buys AND p.m_counts AND p.m_purchase_price IS NULL THEN -p.sign END
     FROM pair AS p
-    WHERE {among}
+    WHERE NOT p.stays
+    UNION ALL
+    -- A record that stays in its groups, as most do, is one row of what differs. What does not is null, which a sum
+    -- passes over.
+    SELECT p.user_id, p.of_mirror, coalesce(p.category, ''), coalesce(p.class, ''),
+           coalesce(p.source, ''), coalesce(p.dor, ''), coalesce(p.area_silo, ''),
+           p.is_actualized, p.is_discontinued, p.is_funds_transferable,
+           coalesce(p.rate_uom, ''), coalesce(p.currency, ''),
+           NULL, p.sign, NULL, NULL, NULL,
+           CASE WHEN p.rents AND p.monthly_rate IS DISTINCT FROM p.m_monthly_rate
+                THEN p.sign * (coalesce(p.monthly_rate, 0) - coalesce(p.m_monthly_rate, 0)) END,
+           CASE WHEN p.buys AND p.purchase_price IS DISTINCT FROM p.m_purchase_price
+                THEN p.sign * (coalesce(p.purchase_price, 0) - coalesce(p.m_purchase_price, 0)) END,
+           NULL, NULL,
+           CASE WHEN p.rents AND p.counts
+                     AND (p.forecast_days, p.monthly_rate) IS DISTINCT FROM (p.m_forecast_days, p.m_monthly_rate)
+                THEN p.sign * (coalesce(p.forecast_days * p.monthly_rate, 0)
+                               - coalesce(p.m_forecast_days * p.m_monthly_rate, 0)) END,
+           CASE WHEN p.buys AND p.counts AND p.purchase_price IS DISTINCT FROM p.m_purchase_price
+                THEN p.sign * (coalesce(p.purchase_price, 0) - coalesce(p.m_purchase_price, 0)) END,
+           CASE WHEN p.rents AND p.counts
+                     AND (p.actual_days, p.monthly_rate) IS DISTINCT FROM (p.m_actual_days, p.m_monthly_rate)
+                THEN p.sign * (coalesce(p.actual_days * p.monthly_rate, 0)
+                               - coalesce(p.m_actual_days * p.m_monthly_rate, 0)) END,
+           CASE WHEN p.buys AND p.counts
+                     AND (p.has_actuals, p.purchase_price) IS DISTINCT FROM (p.m_has_actuals, p.m_purchase_price)
+                THEN p.sign * (CASE WHEN p.has_actuals THEN coalesce(p.purchase_price, 0) ELSE 0 END
+                               - CASE WHEN p.m_has_actuals THEN coalesce(p.m_purchase_price, 0) ELSE 0 END) END,
+           CASE WHEN p.rents AND p.counts AND (p.forecast_start IS NULL) <> (p.m_forecast_start IS NULL)
+                THEN CASE WHEN p.forecast_start IS NULL THEN p.sign ELSE -p.sign END END,
+           CASE WHEN p.rents AND p.counts AND (p.forecast_end IS NULL) <> (p.m_forecast_end IS NULL)
+                THEN CASE WHEN p.forecast_end IS NULL THEN p.sign ELSE -p.sign END END,
+           CASE WHEN p.rents AND p.counts AND (p.monthly_rate IS NULL) <> (p.m_monthly_rate IS NULL)
+                THEN CASE WHEN p.monthly_rate IS NULL THEN p.sign ELSE -p.sign END END,
+           CASE WHEN p.buys AND p.counts AND (p.purchase_price IS NULL) <> (p.m_purchase_price IS NULL)
+                THEN CASE WHEN p.purchase_price IS NULL THEN p.sign ELSE -p.sign END END
+    FROM pair AS p
+    WHERE p.stays
 ) AS s
 GROUP BY s.user_id, s.of_mirror, s.category, s.rate_uom, s.currency,
          GROUPING SETS ((s.class), (s.area_silo),
@@ -149,13 +208,6 @@ WHERE (d.record_count, d.touched_count, d.actualized_count, d.discontinued_count
  %s::numeric, %s::numeric, %s::numeric, %s::numeric, %s::numeric, %s::numeric, %s::numeric, %s::numeric,
  %s::bigint, %s::bigint, %s::bigint, %s::bigint)
 
--- name: among_all
-true
-
--- name: among_new
--- Where every row was there before, what the mirror has is the same twice.
-(SELECT count(*) FROM old) <> (SELECT count(*) FROM written)
-
 -- name: replaced
 -- Of the rows that were found, those that the statement has written anew.
 old AS (
@@ -184,7 +236,7 @@ SELECT 1 AS sign, false AS of_mirror, {columns}
             WHERE o.organization_id = %(organization_id)s
 
 -- name: all_differences
--- from: of_sums(differences = differences(rows = of_all(columns = columns), among = among_all))
+-- from: of_sums(differences = differences(rows = of_all(columns = columns)))
 
 -- name: post_all
 -- Of a database that has none yet.
@@ -196,7 +248,7 @@ WHERE organization_id = %(organization_id)s
   AND user_id = ANY(%(users)s::text[]);
 
 -- name: post_users
--- from: add(sums = of_sums(differences = differences(rows = of_users(columns = columns), among = among_all)))
+-- from: add(sums = of_sums(differences = differences(rows = of_users(columns = columns))))
 
 -- name: recompute
 -- The sums of some users, computed anew.

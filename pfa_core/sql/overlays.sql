@@ -49,7 +49,7 @@ WITH gone AS (
 {post}
 
 -- name: drop_held, drop_held@one
--- from: drop(columns = overlay_sums.columns, post = overlay_sums.post(rows = overlay_sums.removed, among = overlay_sums.among_all))
+-- from: drop(columns = overlay_sums.columns, post = overlay_sums.post(rows = overlay_sums.removed))
 
 -- name: drop_overlays
 -- by: save_draft, commit, manage_users, manage_settings; admins
@@ -199,19 +199,19 @@ WITH found AS MATERIALIZED (
 
 -- name: put_stacked, put_stacked@one
 -- by: save_draft, commit, manage_users, manage_settings; admins
--- from: put_overlays(old = old_of_ids, rows = overlay_rows, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))
+-- from: put_overlays(old = old_of_ids, rows = overlay_rows, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing))
 
 -- name: put_only, put_only@one
 -- by: save_draft, commit, manage_users, manage_settings; admins
--- from: put_overlays(old = old_of_single, rows = rows_of_single, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))
+-- from: put_overlays(old = old_of_single, rows = rows_of_single, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing))
 
 -- name: update_stacked, update_stacked@one
 -- by: save_draft, commit, manage_users, manage_settings; admins
--- from: update_overlay(old = old_of_ids, rows = overlay_rows, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))
+-- from: update_overlay(old = old_of_ids, rows = overlay_rows, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing))
 
 -- name: update_only, update_only@one
 -- by: save_draft, commit, manage_users, manage_settings; admins
--- from: update_overlay(old = old_of_single, rows = rows_of_single, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))
+-- from: update_overlay(old = old_of_single, rows = rows_of_single, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing))
 
 -- name: own_rows
 SELECT %(sign)s::integer AS sign, false AS of_mirror, {columns}
@@ -221,18 +221,18 @@ SELECT %(sign)s::integer AS sign, false AS of_mirror, {columns}
 -- What these rows add to the sums, or with the sign -1 what they no longer do: in front of what changes them and behind
 -- it, where the tables are distributed. There each part of a statement that changes rows is sent by itself, and the
 -- parts of one as above take ten times as long.
--- from: overlay_sums.post(rows = own_rows(columns = overlay_sums.columns, old = old_of_ids), among = overlay_sums.among_all)
+-- from: overlay_sums.post(rows = own_rows(columns = overlay_sums.columns, old = old_of_ids))
 
 -- name: post_only
--- from: overlay_sums.post(rows = own_rows(columns = overlay_sums.columns, old = old_of_single), among = overlay_sums.among_all)
+-- from: overlay_sums.post(rows = own_rows(columns = overlay_sums.columns, old = old_of_single))
 
 -- name: sums_stacked
 -- The same as rows, which the client adds up: where there are few of them, to send them is cheaper than a statement
 -- that reads and writes, which a distributed server executes by way of a file.
--- from: overlay_sums.of_sums(differences = overlay_sums.differences(rows = own_rows(columns = overlay_sums.columns, old = old_of_ids), among = overlay_sums.among_all))
+-- from: overlay_sums.of_sums(differences = overlay_sums.differences(rows = own_rows(columns = overlay_sums.columns, old = old_of_ids)))
 
 -- name: sums_only
--- from: overlay_sums.of_sums(differences = overlay_sums.differences(rows = own_rows(columns = overlay_sums.columns, old = old_of_single), among = overlay_sums.among_all))
+-- from: overlay_sums.of_sums(differences = overlay_sums.differences(rows = own_rows(columns = overlay_sums.columns, old = old_of_single)))
 
 -- name: write
 INSERT INTO pfa_overlay AS o (
@@ -306,8 +306,8 @@ WITH gone AS (
 -- name: drop_pairs
 -- Of pairs of user and record, the overlay rows without an active modification: in pfa_rebuild_overlays, after a push
 -- has settled some and with the owners' member rows locked.
--- from: drop_left(columns = overlay_sums.columns, post = overlay_sums.post(rows = overlay_sums.removed, among = overlay_sums.among_all))
+-- from: drop_left(columns = overlay_sums.columns, post = overlay_sums.post(rows = overlay_sums.removed))
 
 -- name: put_pairs
 -- The others, there.
--- from: put_overlays(old = old_of_pairs, rows = rows_of_pairs, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing, among = overlay_sums.among_new))
+-- from: put_overlays(old = old_of_pairs, rows = rows_of_pairs, columns = overlay_sums.columns, replaced = overlay_sums.replaced, post = overlay_sums.post(rows = overlay_sums.replacing))
