@@ -75,11 +75,20 @@ class Unchanged:
 class Recognizer(Protocol):
     """What finds lines that need not be read."""
 
-    def unread(self, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    def unread(
+        self, lines: Iterable[bytes], table: Sequence[object] | None = None
+    ) -> Iterator[tuple[int, bytes]]:
         """Yield the others, each with its number from 1.
 
         An empty one stands for those that need not, with how many they are.
+
+        Args:
+            table: What decides how the rows of a table are read, whose lines after the header these are.
         """
+        ...
+
+    def forget_line(self) -> None:
+        """Let the line that was yielded last be none that need not be read later."""
         ...
 
 
@@ -118,7 +127,7 @@ def read_baseline(
         check_header: Called with the columns of a table and the file's name; may refuse them.
         max_size: Bytes, unpacked, that a line or a JSON document may have.
         keys: The names that the column of the key may have.
-        recognizer: Finds lines of JSONL that need not be read.
+        recognizer: Finds lines of JSONL, CSV and TSV that need not be read.
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
@@ -139,10 +148,13 @@ def read_baseline(
         chosen = _guess(path, first) if file_format == "auto" else file_format
         if chosen in TABLES:
             separator = _separator(decode(first, name, 1), keys) if chosen == "csv" else ","
-            table = Table(
-                _lines(first, lines, name), name, chosen, nulls=nulls, separator=separator
-            )
-            yield from _table_records(table, name, leftovers or Leftovers(), check_header)
+            given = _TableLines(first, lines, name)
+            table = Table(given, name, chosen, nulls=nulls, separator=separator, passing=given)
+            if check_header:
+                check_header(table.columns, name)
+            if recognizer:
+                given.recognize(recognizer, [chosen, separator, sorted(nulls), table.header])
+            yield from _table_records(table, name, leftovers or Leftovers())
             return
         if nulls:
             raise InvalidRequest(f"nulls are of CSV and TSV, {name} is JSON")
@@ -251,22 +263,71 @@ def _bare(value: Any) -> Any:
     return value
 
 
-def _lines(first: bytes, rest: Iterable[bytes], name: str) -> Iterator[str]:
-    for number, line in enumerate(chain([first], rest), 1):
-        yield decode(line, name, number)
+class _TableLines:
+    """The lines of a table as text; those of rows that were recognized are passed over.
+
+    A row is recognized by its line where that is all of it. Whether a line begins a row is known to the reader of
+    the table alone: within quotes a line goes on with the row of the one before.
+    """
+
+    def __init__(self, first: bytes, rest: Iterator[bytes], name: str) -> None:
+        self._rest, self._name, self._number = chain([first], rest), name, 0
+        self._recognizer: Recognizer | None = None
+        self._unread: Iterator[tuple[int, bytes]] | None = None
+        self._begins, self._passed = False, 0
+        self._is_cut = False  # by carriage returns: it is not known which line begins a row
+
+    def recognize(self, recognizer: Recognizer, table: Sequence[object]) -> None:
+        """Pass over rows from here on; `table` decides how they are read."""
+        self._recognizer = recognizer
+        if not self._is_cut:
+            self._unread = recognizer.unread(self._rest, table)
+
+    def begin_row(self) -> None:
+        """Note that the next line begins a row."""
+        self._begins = True
+
+    def passed(self) -> int:
+        """Return how many rows the last line stands for; 0 for one of the file."""
+        passed, self._passed = self._passed, 0
+        return passed
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self._begins and self._unread is not None:
+            self._begins = False
+            number, line = next(self._unread)
+            if not line:
+                self._passed = number
+                self._number += number
+                return ""
+        else:
+            line = next(self._rest)
+            self._forget()
+        if b"\r" in line and b"\r" in line.rstrip(b"\r\n"):
+            self._is_cut, self._unread = True, None
+            self._forget()
+        self._number += 1
+        return decode(line, self._name, self._number)
+
+    def _forget(self) -> None:
+        if self._recognizer:
+            self._recognizer.forget_line()
 
 
 def _table_records(
-    table: Table, name: str, leftovers: Leftovers, check_header: CheckHeader | None
-) -> Iterator[RawRecord | Fault]:
-    if check_header:
-        check_header(table.columns, name)
+    table: Table, name: str, leftovers: Leftovers
+) -> Iterator[RawRecord | Fault | Unchanged]:
     leftovers.columns += table.empty_columns
     columns, places = table.columns, _places_of_record(table.columns)
     try:
         for row in table.rows():
             position = f"{name} line {row.line}"
-            if row.fault:
+            if row.passed:
+                yield Unchanged(row.passed)
+            elif row.fault:
                 yield Fault("", "", row.code, row.fault, position=position)
             elif len(places) == len(columns):
                 yield RawRecord(dict(zip(columns, row.cells, strict=True)), position, textual=True)

@@ -9,7 +9,7 @@ import csv
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pfa_core.errors import FaultCode, InvalidData
 from pfa_core.exact_json import JsonFault, refuse_texts
@@ -130,12 +130,31 @@ class Row(NamedTuple):
         line: The number of its last line.
         cells: A text for each of the table's columns.
         fault: Why the row is refused; empty for an accepted one. `code` is its kind.
+        passed: So many rows that need not be read, in place of one.
     """
 
     line: int
     cells: Sequence[str]
     fault: str = ""
     code: FaultCode = FaultCode.INVALID_CSV
+    passed: int = 0
+
+
+class Passing(Protocol):
+    """Lines of a table, some of which are rows that need not be read.
+
+    In their place an empty one comes, which no file has.
+    """
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def begin_row(self) -> None:
+        """Note that the next line begins a row."""
+        ...
+
+    def passed(self) -> int:
+        """Return how many rows the last line stands for; 0 for one of the file."""
+        ...
 
 
 class Table:
@@ -151,7 +170,9 @@ class Table:
         null: What such a cell is read as.
         kept: What is said of the effect, as in "nothing was stored".
         separator: The character between the columns of a CSV.
-        columns: The names of the header, without the columns that have none; `places`: where they are, from 0.
+        passing: The lines, where some of them are passed over.
+        header: The cells of the header; `columns`: its names, without the columns that have none; `places`: where
+            they are, from 0.
         number: That of the row that was read last, with the header and empty ones.
         empty_rows: The rows passed over so far, `empty_columns` the columns.
 
@@ -169,13 +190,16 @@ class Table:
         null: str = "",
         kept: str = STORED,
         separator: str = ",",
+        passing: Passing | None = None,
     ) -> None:
         self._name, self._kept, self._nulls = name, kept, dict.fromkeys(nulls, null)
         self._tsv = _TsvCells(lines, self._nulls) if dialect == "tsv" else None
         self._source = self._tsv or csv.reader(_by_any_end(lines), strict=True, delimiter=separator)
         self._dialect, self._separator = dialect, separator
         self.empty_rows = self.number = 0
-        header = self._header()
+        self._passing, self._passed = passing, 0
+        self.header: Sequence[str] = self._header()
+        header = self.header
         self._width = len(header)
         self._named = [place for place, text in enumerate(header) if text.strip()]
         self._plain = len(self._named) == self._width
@@ -193,8 +217,18 @@ class Table:
             InvalidData: A quotation does not end: the rest of the table cannot be read.
         """
         is_simple = self._plain and not self._nulls and not self._tsv
+        passing = self._passing
         try:
+            if passing:
+                passing.begin_row()
             for cells in self._source:
+                if passing:
+                    passing.begin_row()
+                    if passed := passing.passed():
+                        self.number += passed
+                        self._passed += passed - 1  # the source has counted one line
+                        yield Row(self._line, (), passed=passed)
+                        continue
                 self.number += 1
                 text = "".join(cells)
                 if not text or text.isspace():
@@ -206,14 +240,19 @@ class Table:
                     and "\0" not in text
                     and GUARD not in text
                 ):
-                    yield Row(self._source.line_num, cells)
+                    yield Row(self._line, cells)
                 else:
                     yield self._row(cells)
         except csv.Error as error:
-            raise self._invalid(f" line {self._source.line_num}: {error}") from None
+            raise self._invalid(f" line {self._line}: {error}") from None
+
+    @property
+    def _line(self) -> int:
+        """Return the number of the line that was read last."""
+        return self._source.line_num + self._passed
 
     def _row(self, cells: list[str]) -> Row:
-        line = self._source.line_num
+        line = self._line
         if len(cells) != self._width:
             cells = self._without_empty_end(cells)
             if len(cells) != self._width:

@@ -12,7 +12,7 @@ import codecs
 import json
 import sys
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib.resources import files
@@ -155,7 +155,7 @@ class Recognition:
 
     def __post_init__(self) -> None:
         self._rows = {textual: self._bound("row", textual) for textual in (False, True)}
-        self._lines: blake2b | None = None
+        self._names: Mapping[str, Any] | None = None
 
     def begin_lines(self, names: Mapping[str, Any] | None) -> None:
         """Begin a file; its lines are not digested where None is given.
@@ -163,27 +163,37 @@ class Recognition:
         Args:
             names: What decides under which names a record's values stand.
         """
-        self.line = b""
-        self._lines = None if names is None else self._bound("line", names)
+        self.line, self._names = b"", names
 
     def _bound(self, kind: str, facts: object) -> blake2b:
         about = [kind, facts, self.organization_id, self.only_currency]
         text = json.dumps(about, sort_keys=True).encode()
         return blake2b(blake2b(RULES + text).digest(), digest_size=SIZE)
 
-    def unread(self, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    def unread(
+        self, lines: Iterable[bytes], table: Sequence[object] | None = None
+    ) -> Iterator[tuple[int, bytes]]:
         """Yield the lines that have to be read, each with its number from 1.
 
         Before each, and at the end, an empty one stands for the unchanged ones, with how many they are.
+
+        Args:
+            table: What decides how the rows of a table are read, whose lines after the header these are.
         """
-        if self._lines is None:
+        if self._names is None:
             yield from enumerate(lines, 1)
             return
-        same, see, begin = 0, self.known.see if self.known else None, self._lines.copy
+        facts = self._names if table is None else [self._names, *table]
+        same, see, begin = (
+            0,
+            self.known.see if self.known else None,
+            self._bound("line", facts).copy,
+        )
         for number, line in enumerate(lines, 1):
             bound = begin()
-            # A mark of the byte order counts for nothing at the beginning alone.
-            text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            # A mark of the byte order counts for nothing at the beginning of a file alone.
+            marked = number == 1 and table is None
+            text = line.removeprefix(codecs.BOM_UTF8) if marked else line
             bound.update(text.rstrip(b"\r\n"))
             digest = bound.digest()
             if see and see(digest):
@@ -199,6 +209,10 @@ class Recognition:
             yield number, line
         if same:
             yield same, b""
+
+    def forget_line(self) -> None:
+        """Let the line that was yielded last be none of a record."""
+        self.line = b""
 
     def of_row(self, row: Mapping[str, Any], *, textual: bool) -> bytes:
         """Digest a row by its names and values in their order.

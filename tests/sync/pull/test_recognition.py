@@ -19,6 +19,7 @@ import pytest
 
 import pfa_core
 from pfa_core import errors
+from pfa_core.files import dialect
 from pfa_core.model.ids import new_id
 from pfa_core.model.shape import Shape, joined, shape_of
 from pfa_core.store import digests, members, mirror
@@ -151,6 +152,75 @@ class TestWhatIsNotRead:
         result = pull(world, path)
         assert (result.unchanged, result.missing) == (3, 0)
         assert len(parsed) == parses
+
+    @pytest.mark.parametrize("name", ["in.csv", "in.tsv"])
+    def test_the_lines_of_the_same_table_are_not_split(self, world, write, monkeypatch, name):
+        rows = [record(f"P-{n}") for n in range(1, 1205)]
+        separator = "," if name == "in.csv" else "\t"
+        pull(world, write(table(rows, separator), name))
+        split = watched(monkeypatch)
+        rows[7] |= {"model": "NEW"}
+        result = pull(world, write(table(rows, separator), name))
+        assert (result.total, result.updated, result.unchanged) == (1204, 1, 1203)
+        assert len(split) == 1
+        assert pull(world, write(table(rows, separator), name)).unchanged == 1204
+        assert len(split) == 1
+
+    @pytest.mark.parametrize("cell", ["a\nb", "a\r\nb\r\n", '"\n"', "\n\n"])
+    def test_a_row_of_several_lines_is_read_and_those_beside_it_are_not(
+        self, world, write, monkeypatch, cell
+    ):
+        rows = [record("P-1"), record("P-2", description=cell), record("P-3")]
+        pull(world, write(table(rows, ","), "in.csv"))
+        split = watched(monkeypatch)
+        result = pull(world, write(table(rows, ","), "in.csv"))
+        assert (result.total, result.unchanged) == (3, 3)
+        assert len(split) == 1
+        assert world.mirror()["P-2"]["description"] == cell
+
+    def test_a_line_within_a_cell_is_no_row_whatever_it_says(self, world, write):
+        content = table([record("P-1"), record("P-2")], ",").decode()
+        pull(world, write(content.encode(), "in.csv"))
+        _, first, second = content.splitlines()
+        about = f"{first}\n{second}"
+        rows = [record("P-2", description=about), record("P-1", model="NEW")]
+        result = pull(world, write(table(rows, ","), "in.csv"))
+        assert (result.total, result.updated, result.unchanged) == (2, 2, 0)
+        assert world.mirror()["P-2"]["description"] == about
+        again = pull(world, write(table(rows, ","), "in.csv"))
+        assert (again.total, again.unchanged) == (2, 2)
+
+    def test_carriage_returns_alone_end_rows_that_are_read(self, world, write):
+        rows = [record("P-1", description="x"), record("P-2")]
+        content = table(rows, ",").replace(b"\n", b"\r")
+        about = table([record("P-3", description="x\ny")], ",").split(b"\n", 1)[1]
+        for _ in range(2):
+            result = pull(world, write(content + about, "in.csv"))
+            assert (result.total, result.rejected) == (3, 0)
+        assert world.mirror()["P-3"]["description"] == "x\ny"
+
+    def test_a_fault_behind_lines_that_are_passed_over_is_in_its_line(self, world, write):
+        rows = [record(f"P-{n}") for n in range(1, 1205)]
+        pull(world, write(table(rows, ","), "in.csv"))
+        path = write(table(rows, ",") + b"\nP-9,too few\n", "in.csv")
+        result = pull(world, path)
+        assert (result.unchanged, result.empty_rows) == (1204, 1)
+        assert [fault.position for fault in result.faults] == [f"{path} line 1207"]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda content: content.replace(b"contract", b"agreement", 1),
+            lambda content: content.replace(b",", b";"),
+        ],
+        ids=["header", "separator"],
+    )
+    def test_the_lines_below_another_header_are_read(self, world, write, monkeypatch, change):
+        content = table([record("P-1", contract="C"), record("P-2", contract="D")], ",")
+        pull(world, write(content, "in.csv"))
+        split = watched(monkeypatch)
+        pull(world, write(change(content), "in.csv"), allow_emptied=["contract"])
+        assert len(split) == 2
 
     def test_the_rows_of_pems_are_not_checked(self, world, parsed):
         rows = owned(record(f"P-{n}") for n in range(1, 8))
@@ -407,6 +477,20 @@ class TestWhatHappensMeanwhile:
             assert [row["model"] for row in world.mirror().values()].count("NEW") == 2
 
 
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The rows of tables that are split from here on."""
+    found: list[Any] = []
+    rows = dialect.Table.rows
+
+    def watching(self: dialect.Table) -> Any:
+        for row in rows(self):
+            found.extend([] if row.passed else [row])
+            yield row
+
+    monkeypatch.setattr(dialect.Table, "rows", watching)
+    return found
+
+
 def table(rows: list[dict[str, Any]], separator: str) -> bytes:
     out = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -441,6 +525,7 @@ class Draw:
             ("unknown two", ({"a": [1]}, None)),
             ("pemsVersion", ("2025-10-01T00:00:00Z", "2025-12-01T00:00:00Z", "3")),
             ("category", (" Crane", "Cra\u0301ne")),
+            ("description", ("a\nb", 'say "x", y', "a\rb", "P-1,ORG", "\n")),
         ):
             if pick.random() < 0.08:
                 row[name] = pick.choice(values)
@@ -460,11 +545,11 @@ class Draw:
             rows.append(self.row(f"P-{pick.randrange(8)}"))
         if pick.random() < 0.3:
             pick.shuffle(rows)
-        kind = pick.choice(["jsonl"] * 4 + ["csv", "json", "gz"])
+        kind = pick.choice(["jsonl"] * 3 + ["csv"] * 3 + ["json", "gz"])
         self.number += 1
         path = self.folder / f"{self.number}.{kind if kind != 'gz' else 'jsonl.gz'}"
         if kind == "csv":
-            content = table(rows, ",")
+            content = self.spoilt(table(rows, ","))
         elif kind == "json":
             content = json.dumps(rows).encode()
         else:
@@ -477,6 +562,17 @@ class Draw:
                 content += b'{"pfaId": \n' + b"\xff\n"
         path.write_bytes(gzip.compress(content) if kind == "gz" else content)
         return str(path)
+
+    def spoilt(self, content: bytes) -> bytes:
+        """A table as others write it, or break it."""
+        pick = self.random
+        if pick.random() < 0.2:
+            content = content.replace(b"\n", pick.choice([b"\r\n", b"\r", b"\n\n", b"\r\r\n"]))
+        if pick.random() < 0.1:
+            content = codecs.BOM_UTF8 + content
+        if pick.random() < 0.2:
+            content = content.rstrip() + pick.choice([b"", b"\n,,\n", b"\nP-1,few\n", b'\nP-1,"'])
+        return content
 
     def map(self) -> Path | None:
         pick = self.random
