@@ -56,21 +56,16 @@ WITH gone AS (
 -- steps: hold_overlays, drop_held
 
 -- name: drop_if_all
--- Of all that the user has at once: what each adds to the sums needs no look at it.
+-- Of all that the user has at once, where there is no other one: what each adds to the sums needs no look at it. The
+-- first row of another record ends the look for one.
 DELETE FROM pfa_overlay AS o
 WHERE o.organization_id = %(organization_id)s
   AND o.user_id = %(user_id)s
-  AND o.pfa_id = ANY(%(ids)s)
-  AND (SELECT count(*)
-       FROM pfa_overlay AS t
-       WHERE t.organization_id = %(organization_id)s AND t.user_id = %(user_id)s)
-      <= cardinality(%(ids)s::text[])
-  AND (SELECT count(*)
-       FROM pfa_overlay AS t
-       WHERE t.organization_id = %(organization_id)s AND t.user_id = %(user_id)s AND t.pfa_id = ANY(%(ids)s))
-      = (SELECT count(*)
-         FROM pfa_overlay AS t
-         WHERE t.organization_id = %(organization_id)s AND t.user_id = %(user_id)s)
+  AND NOT EXISTS (
+      SELECT FROM pfa_overlay AS t
+      WHERE t.organization_id = %(organization_id)s
+        AND t.user_id = %(user_id)s
+        AND (t.pfa_id IN (SELECT i.pfa_id FROM unnest(%(ids)s::text[]) AS i (pfa_id))) IS NOT TRUE)
 
 -- name: clear_sums
 -- The sums of no overlay are nothing: what the user's own transactions posted goes …
