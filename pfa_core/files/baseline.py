@@ -264,7 +264,7 @@ def _bare(value: Any) -> Any:
 
 
 class _TableLines:
-    """The lines of a table as text; those of rows that were recognized are passed over.
+    """The lines of a table as text, without rows that were recognized.
 
     A row is recognized by its line where that is all of it. Whether a line begins a row is known to the reader of
     the table alone: within quotes a line goes on with the row of the one before.

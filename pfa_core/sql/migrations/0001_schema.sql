@@ -1068,8 +1068,8 @@ ALTER FUNCTION pfa_verify_token(text, timestamptz) SET standard_conforming_strin
 --   base      PEMS's values when fields that the action took out of a draft were first drafted, from which a draft
 --             that is made again is compared with PEMS
 --   was       what the modification was before, as far as no other column says it and the action changed it: session,
---             reason, state, times. `agreed`: of a `settle`, PEMS had the values, so that nothing was lost. Null: there
---             was none, or the entry is older than the column
+--             reason, state, times. A state that is not there is `draft`, a counter 0. `agreed`: of a `settle`, PEMS
+--             had the values, so that nothing was lost. Null: there was none, or the entry is older than the column
 CREATE TABLE audit_log (
     organization_id text COLLATE "C" NOT NULL,
     entry_id        uuid NOT NULL,
@@ -2238,7 +2238,7 @@ END $$;
 -- all of them with all. A table is analyzed where nothing is known of it, where it has more than twice the pages that
 -- are known, and where as many rows were written as are looked at, so that it costs a fiftieth of writing them. Only
 -- columns that are looked up by, and of few rows: a sample of all is autovacuum's, which these do not postpone.
--- The trail, whose rows are of no state, only becomes longer: what is known of it serves until it is several times as long.
+-- No row of the trail changes: what is known of it serves until it is several times as long.
 -- One that has no row is left out: what is known of its columns serves better than nothing. `within` a transaction
 -- only what such a write fills: after a rollback nothing would be known of the columns, and the rows counted.
 CREATE FUNCTION pfa_renew_statistics(written bigint, within boolean) RETURNS text[]
