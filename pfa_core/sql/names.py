@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
-_PLAIN = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
-
 
 def typed(name: str) -> str:
-    """Write a name of a role or schema: in quotes where SQL would read it otherwise."""
-    if _PLAIN.fullmatch(name):
-        return name
+    """Write a name of a role or schema in quotes.
+
+    Which words need none differs by version: `user` alone would be the session's role.
+    """
     escaped = name.replace('"', '""')
     return f'"{escaped}"'

@@ -36,7 +36,7 @@ def version(conn: Connection, pooling: Pooling = Pooling.DETECTED) -> int | None
     except (errors.QueryCanceled, errors.LockNotAvailable) as error:
         raise ConfigInvalid(
             "a time limit that the role or the database sets ends the first statement of a session",
-            hint=f"an administrator types: ALTER ROLE {conn.info.user} RESET ALL",
+            hint=f"an administrator types: ALTER ROLE {typed(conn.info.user)} RESET ALL",
         ) from error
     if not row or not row[0]:
         return None

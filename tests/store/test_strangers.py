@@ -97,14 +97,15 @@ class TestSettings:
     @pytest.fixture
     def shared(self, world: World) -> Iterator[str]:
         with psycopg.connect(world.url, autocommit=True) as owner:
-            owner.execute("CREATE ROLE pfa_test_shared LOGIN IN ROLE pfa_app")
-            yield make_conninfo(world.url, user="pfa_test_shared")
-            owner.execute("DROP ROLE pfa_test_shared")
+            # Its name is a word of SQL.
+            owner.execute('CREATE ROLE "user" LOGIN IN ROLE pfa_app')
+            yield make_conninfo(world.url, user="user")
+            owner.execute('DROP ROLE "user"')
 
     def alter(self, address: str, name: str, value: str) -> None:
         with psycopg.connect(address, autocommit=True) as conn:
             conn.execute(
-                sql.SQL("ALTER ROLE pfa_test_shared SET {} = {}").format(
+                sql.SQL('ALTER ROLE "user" SET {} = {}').format(
                     sql.Identifier(name), sql.Literal(value)
                 )
             )
@@ -126,17 +127,18 @@ class TestSettings:
         with Database(shared) as db:
             assert db.read(lambda conn: conn.execute("SELECT 1").fetchone()) == (1,)
 
-    def test_a_search_path_that_leads_elsewhere_is_named(self, shared: str) -> None:
+    def test_a_search_path_that_leads_elsewhere_is_named(self, shared: str, world: World) -> None:
         self.alter(shared, "search_path", "pg_temp")
         with Database(shared) as db, pytest.raises(errors.ConfigInvalid) as raised:
             db.read(lambda conn: conn.execute("SELECT 1"))
         assert raised.value.message == (
-            "the search_path of pfa_test_shared is pg_temp; pfa's tables are in the schema public"
+            "the search_path of user is pg_temp; pfa's tables are in the schema public"
         )
-        assert (
-            raised.value.hint
-            == "an administrator types: ALTER ROLE pfa_test_shared RESET search_path"
-        )
+        assert raised.value.hint == 'an administrator types: ALTER ROLE "user" RESET search_path'
+        with psycopg.connect(world.url, autocommit=True) as owner:
+            owner.execute(raised.value.hint.partition(": ")[2].encode())
+        with psycopg.connect(shared) as again:
+            assert again.execute("SHOW search_path").fetchone() != ("pg_temp",)
 
     def test_a_time_limit_that_ends_all_is_named(
         self, shared: str, monkeypatch: pytest.MonkeyPatch
@@ -150,4 +152,4 @@ class TestSettings:
             pytest.raises(errors.ConfigInvalid, match="a time limit") as raised,
         ):
             db.read(lambda conn: conn.execute("SELECT 1"))
-        assert raised.value.hint == "an administrator types: ALTER ROLE pfa_test_shared RESET ALL"
+        assert raised.value.hint == 'an administrator types: ALTER ROLE "user" RESET ALL'
