@@ -367,7 +367,8 @@ def _refuse_stranger(principal: Principal, operation: Operation | None) -> NoRet
     message = f"{user} is not a member of {code}"
     raise Forbidden(
         message,
-        hint=f"an admin types: pfa user grant {shell.word(user)} --org {code} --role viewer",
+        hint="an admin types: "
+        + shell.command("pfa user grant", [user], f"--org {code} --role viewer"),
         denial=denial(principal, operation, _listed(operation), message) if operation else None,
     )
 

@@ -137,8 +137,8 @@ def show_conflict(
     )
     show(sheet, look)
     if found.status is ConflictStatus.OPEN:
-        named = _named(found, user)
-        talk.say(f"next: pfa conflict resolve {named} --take mine (or pems, or --set FIELD=VALUE)")
+        typed = _typed("resolve", found, user, "--take mine")
+        talk.say(f"next: {typed} (or pems, or --set FIELD=VALUE)")
 
 
 @command(
@@ -262,10 +262,12 @@ def _say_next(talk: Talk, found: Sequence[ConflictView], status: str, user: str 
     if not found:
         talk.say("no conflicts" if status == "all" else f"no {status} conflicts")
     elif still_open:
-        named = _named(still_open[0], user)
-        talk.say(f"{count(len(still_open), 'open conflict')}; next: pfa conflict show {named}")
+        typed = _typed("show", still_open[0], user)
+        talk.say(f"{count(len(still_open), 'open conflict')}; next: {typed}")
 
 
-def _named(item: ConflictView, user: str | None) -> str:
-    """Write the arguments that name a conflict on a command line."""
-    return shell.words([item.pfa_id, *(["--user", user] if user else [])])
+def _typed(command: str, item: ConflictView, user: str | None, options: str = "") -> str:
+    """Write a command for a conflict as it is typed."""
+    whose = f"--user {shell.word(user)}" if user else ""
+    options = " ".join(filter(None, (whose, options)))
+    return shell.command(f"pfa conflict {command}", [item.pfa_id], options)

@@ -116,8 +116,8 @@ def add(
         call.note_stored()
     _show(call, document(found))
     talk.done(f"profile {name} added")
-    named = shell.word(name)
-    talk.hint(f"to work with it type: pfa profile use {named}, or add --profile {named}")
+    used = shell.command("pfa profile use", [name])
+    talk.hint(f"to work with it type: {used}, or add --profile {shell.word(name)}")
 
 
 @command(

@@ -125,7 +125,8 @@ def _say(call: Invocation, talk: Talk, result: RevertResult) -> None:
     if result.waiting:
         talk.say(f"note: {result.waiting:,} of the session are not in PEMS: pfa undo, pfa uncommit")
     if result.saved and not call.dry_run:
-        talk.say(f"next: pfa diff {shell.word(name)}, then pfa commit --session {shell.word(name)}")
+        shown = shell.command("pfa diff", [name])
+        talk.say(f"next: {shown}, then pfa commit --session {shell.word(name)}")
 
 
 def _left(talk: Talk, result: RevertResult) -> int:

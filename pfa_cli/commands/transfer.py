@@ -58,7 +58,7 @@ def export_organization(
     file holds prices and drafts of all users; only you can read it. Needs the owner's address.
     """
     call.adopt_organization(code, "CODE")
-    require_apart(file, f"pfa org export {shell.word(code)}")
+    require_apart(file, shell.command("pfa org export", [code]))
     database, principal = call.open()
     with ProgressLine(call.common, "row", "verifying and writing the organization"):
         result = core.export_organization(

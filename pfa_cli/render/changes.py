@@ -140,8 +140,9 @@ def moved_text(moved: Sequence[str]) -> str:
 
 def next_diff(result: SaveResult) -> str:
     """Name the command that shows what the saved drafts change."""
-    one_session = len(result.sessions) <= 1 and result.session_id
-    return f"pfa diff {shell.word(result.session_id)}" if one_session else "pfa diff"
+    if len(result.sessions) <= 1 and result.session_id:
+        return shell.command("pfa diff", [result.session_id])
+    return "pfa diff"
 
 
 def _sessions(result: SaveResult) -> str:

@@ -28,14 +28,14 @@ def hint(message: str, context: Any) -> str:
         return ""
     path = context.command_path
     words = _EXTRA.match(message)
-    extra = shell.words(words["words"].split()) if words else ""
+    extra = words["words"].split() if words else []
     if extra and path in _INSTEAD:
-        return f"type: {_INSTEAD[path]} {extra}"
+        return f"type: {shell.command(_INSTEAD[path], extra)}"
     names = {name for param in context.command.params for name in param.opts}
     if extra and "--id" in names:
         options = [name for name in ("--id", "--session") if name in names]
         return "type: " + ", or ".join(
-            " ".join(f"{name} {word}" for word in extra.split()) for name in options
+            " ".join(f"{name} {shell.word(word)}" for word in extra) for name in options
         )
     return f"type: {path} --help"
 

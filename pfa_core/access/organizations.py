@@ -258,7 +258,8 @@ def _require_member(
         return member
     raise Forbidden(
         f"the organization {code} exists and {user} is not a member of it",
-        hint=f"an admin types: pfa user grant {shell.word(user)} --org {code} --role admin",
+        hint="an admin types: "
+        + shell.command("pfa user grant", [user], f"--org {code} --role admin"),
         denial=Denial(
             organization_id=code,
             user_id=user,

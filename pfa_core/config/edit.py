@@ -193,7 +193,7 @@ class OpenConfig:
         if name not in known and not missing:
             raise NotFound(
                 f"profile not found in {self.path}: {name!r}{did_you_mean(name, known)}",
-                hint=f"type: pfa profile add {shell.word(name)}",
+                hint=f"type: {shell.command('pfa profile add', [name])}",
             )
 
     def add_table(self, path: Sequence[str]) -> None:

@@ -79,11 +79,12 @@ def _archived(what: str, past: Sequence[LogArchive], pfa_id: str) -> NoDrafts:
 
     By the record alone it is looked for in the trail.
     """
-    last, record = past[-1], shell.word(pfa_id)
+    last = past[-1]
+    entries = shell.command("pfa log", [pfa_id], f"--action commit --from {shell.file(last.file)}")
     return NoDrafts(
         f"{what} since {last.day}; entries of before are archived in {named(past)}",
-        hint=f"one of before is reverted by its session: pfa revert --session NAME --id {record}; its name is in:"
-        f" pfa log {record} --action commit --from {shell.file(last.file)}",
+        hint=f"one of before is reverted by its session: pfa revert --session NAME"
+        f" --id {shell.word(pfa_id)}; its name is in: {entries}",
     )
 
 

@@ -110,16 +110,17 @@ def _moved_on(entry: EntryContent, row: HeldRow | None, now: Situation) -> Refus
     if entry.after is None:
         if row is None and not any(one.state is State.DRAFT for one in now.stack):
             return None
-        return _refuse(entry, Why.CHANGED, "has another draft by now", f"pfa show {_id(entry)}")
+        hint = shell.command("pfa show", [entry.pfa_id])
+        return _refuse(entry, Why.CHANGED, "has another draft by now", hint)
     if row is None:
         if now.in_pems:
             return _refuse(entry, Why.SENT, "is in PEMS already", _revert(entry))
-        return _refuse(entry, Why.CHANGED, "is gone", f"pfa log {_id(entry)}")
+        return _refuse(entry, Why.CHANGED, "is gone", _log(entry))
     expected = _left(entry)
     if row.state is not expected or (expected is State.COMMITTED and (row.attempts or row.sent)):
         return _elsewhere(entry, row)
     if not same(row.delta, entry.after):
-        return _refuse(entry, Why.CHANGED, "was changed since", f"pfa log {_id(entry)}")
+        return _refuse(entry, Why.CHANGED, "was changed since", _log(entry))
     return None
 
 
@@ -136,9 +137,8 @@ def _elsewhere(entry: EntryContent, row: HeldRow) -> Refusal:
             hint = "pfa sync runs, and when the push has ended: " + _revert(entry)
             return _refuse(entry, Why.IN_FLIGHT, "is held by a push", hint)
         case State.CONFLICT:
-            return _refuse(
-                entry, Why.CONFLICT, "is in conflict with PEMS", f"pfa conflict show {_id(entry)}"
-            )
+            hint = shell.command("pfa conflict show", [entry.pfa_id])
+            return _refuse(entry, Why.CONFLICT, "is in conflict with PEMS", hint)
         case State.SYNC_ERROR if not row.sent:
             hint = f"pfa uncommit --id {_id(entry)}"
             return _refuse(entry, Why.REJECTED, "was sent, and PEMS rejected it", hint)
@@ -146,7 +146,7 @@ def _elsewhere(entry: EntryContent, row: HeldRow) -> Refusal:
             hint = "pfa sync push, which settles it, then: " + _revert(entry)
             return _refuse(entry, Why.IN_FLIGHT, "was sent to PEMS already or may have been", hint)
         case _:
-            return _refuse(entry, Why.CHANGED, f"is {row.state} by now", f"pfa log {_id(entry)}")
+            return _refuse(entry, Why.CHANGED, f"is {row.state} by now", _log(entry))
 
 
 def _wanted(
@@ -198,6 +198,10 @@ def _refuse(entry: EntryContent, why: Why, message: str, hint: str) -> Refusal:
 
 def _id(entry: EntryContent) -> str:
     return shell.word(entry.pfa_id)
+
+
+def _log(entry: EntryContent) -> str:
+    return shell.command("pfa log", [entry.pfa_id])
 
 
 def _revert(entry: EntryContent) -> str:

@@ -116,7 +116,7 @@ def _checked(reader: BundleReader) -> _Head:
         if not transfer.are_all_of(head.code, part.content):
             raise InvalidData(
                 f"{reader.name} has rows of another organization than {head.code}; nothing was stored",
-                hint=f"type: pfa org export {shell.word(head.code)} FILE",
+                hint=f"type: {shell.command('pfa org export', [head.code, 'FILE'])}",
             )
     return head
 
@@ -212,7 +212,7 @@ def _write(conn: Connection[Any], reader: BundleReader, head: _Head) -> None:
             raise InvalidData(
                 f"{reader.name} has a row that {table} does not take"
                 f" ({error.diag.constraint_name or error.sqlstate}); nothing was stored",
-                hint=f"type: pfa org export {shell.word(head.code)} FILE",
+                hint=f"type: {shell.command('pfa org export', [head.code, 'FILE'])}",
             ) from None
     if lacks_indexes:
         filling.index(conn)

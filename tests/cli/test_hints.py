@@ -48,7 +48,7 @@ _AS_IT_IS = {
     *("_INSTEAD[path]", "path", "'' if result.redone else '--redo '", "'|'.join(SHELLS)"),
     "pfa_cli/commands/completion.py: name",
     # made of words that were written for a shell
-    *("kept", "names", "given", "named", "session", "record", "extra", "typed", "hint"),
+    *("kept", "names", "given", "session", "entries", "named", "used", "typed", "hint"),
     *("_of(profile)", "_of(settings.profile)", "_name_another(settings.profile)", "_id(entry)"),
     *("gaps[0].command", "_files_of(past)"),
     # said, not typed
@@ -56,8 +56,8 @@ _AS_IT_IS = {
 }
 
 
-def _commands(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the values that are put into texts behind the begin of a command."""
+def _commands(source: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line, value and the text before it, of what is put into texts behind the begin of a command."""
     if not _TYPED.search(source):
         return
     for node in ast.walk(ast.parse(source)):
@@ -68,7 +68,7 @@ def _commands(source: str) -> Iterator[tuple[int, str]]:
             if isinstance(part, ast.Constant):
                 said += str(part.value)
             elif isinstance(part, ast.FormattedValue) and _TYPED.search(said):
-                yield node.lineno, ast.unparse(part.value)
+                yield node.lineno, ast.unparse(part.value), said
 
 
 @pytest.mark.parametrize(
@@ -184,16 +184,44 @@ def test_a_command_that_is_named_is_typed_as_it_stands(
     assert _typed(lacking, "pfa", "user")[3] == user
 
 
+def test_names_that_begin_with_a_dash_are_typed_as_they_are_named(ready: Pfa) -> None:
+    """What the program names is typed: a session, a record and a user called as an option is."""
+    saved = ready("draft", "set", "H-001", "model=X", "--into", "-n")
+    shown = _typed(saved, "pfa", "diff")
+    assert shown == ["pfa", "diff", "--", "-n"]
+    seen = ready("diff", "-o", "ids", *shown[2:])
+    assert (seen.code, seen.out) == (0, "H-001\n"), seen.err
+    following = shlex.split(ready("status", "-o", "json").json["data"]["nextCommand"])
+    assert following == ["pfa", "commit", "--session", "-n"]
+    assert ready(*following[1:], "--yes").code == 0
+    again = ready("discard", "--session", "-n")
+    assert again.code == 7, again.err
+    back = _typed(again, "pfa", "uncommit")[:4]
+    assert back == ["pfa", "uncommit", "--session", "-n,"], again.err
+    assert ready("user", "grant", "--role", "viewer", "--", "--all").code == 0
+    lacking = ready("auth", "issue", "--user", "--all", "--role", "admin")
+    granted = _typed(lacking, "pfa", "user", "grant")
+    assert granted == ["pfa", "user", "grant", "--role", "admin", "--", "--all"]
+    assert ready(*granted[1:]).code == 0
+    assert ready("auth", "issue", "--user", "--all", "--role", "admin").code == 0
+
+
 def test_what_a_command_has_of_others_is_written_for_a_shell() -> None:
-    """A value in what is to be typed goes through `pfa_core.model.shell`, or is one that needs no quotes."""
+    """A value in what is to be typed goes through `pfa_core.model.shell`, or is one that needs no quotes.
+
+    `shell.word` alone writes the value of an option: as an argument, one that begins with a dash is an option.
+    """
     root = Path(pfa_core.__file__).parent.parent
-    quoted = re.compile(r"(?:shell\.(?:word|words|file)|typed|shlex\.quote|count)\(")
+    quoted = re.compile(r"(?:shell\.(?:word|file|command)|typed|shlex\.quote|count)\(")
+    of_option = re.compile(r"(?: --[a-z-]+ | -c |=)$")
     raw = [
         f"{place}: {value} (line {line})"
         for package in (pfa_cli, pfa_core)
         for path in sorted(Path(package.__path__[0]).rglob("*.py"))
-        for line, value in _commands(path.read_text())
-        if (place := path.relative_to(root)) and not quoted.match(value)
+        for line, value, before in _commands(path.read_text())
+        if (place := path.relative_to(root))
+        if not quoted.match(value)
+        or (value.startswith("shell.word(") and not of_option.search(before))
         if not {value, f"{place}: {value}"} & _AS_IT_IS
     ]
     assert raw == []

@@ -39,6 +39,19 @@ def test_a_file_is_never_an_option(name: str) -> None:
     assert Path(word) == Path(name)
 
 
+@pytest.mark.parametrize("text", [text for text in AWKWARD if text])
+def test_an_argument_is_never_an_option(text: str) -> None:
+    typed = shell.command("pfa log", [text], "--limit 1 --from f")
+    words, arguments = shlex.split(typed), [text]
+    if text.startswith("-"):
+        assert words == ["pfa", "log", "--limit", "1", "--from", "f", "--", *arguments]
+    else:
+        assert words == ["pfa", "log", *arguments, "--limit", "1", "--from", "f"]
+
+
 def test_what_needs_no_quotes_has_none() -> None:
     assert shell.file("/srv/trail-2024.jsonl.gz") == "/srv/trail-2024.jsonl.gz"
     assert shell.words(["H-001", "--user", "anna"]) == "H-001 --user anna"
+    assert shell.command("pfa diff", ["H-001"]) == "pfa diff H-001"
+    assert shell.command("pfa diff", ["-x"]) == "pfa diff -- -x"
+    assert shell.command("pfa diff", []) == "pfa diff"

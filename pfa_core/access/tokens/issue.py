@@ -160,7 +160,8 @@ def _narrowed(member: Member, role: Role) -> jwt.Grant:
     if not full.rights <= RIGHTS_OF[member.role] | held:
         raise InvalidRequest(
             f"{member.user_id} is {member.role}: a token cannot hold more",
-            hint=f"type first: pfa user grant {shell.word(member.user_id)} --role {role}",
+            hint="type first: "
+            + shell.command("pfa user grant", [member.user_id], f"--role {role}"),
         )
     return jwt.Grant(role, full.rights & held)
 
