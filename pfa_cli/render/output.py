@@ -125,10 +125,19 @@ def narrowed(row: Row, columns: tuple[str, ...]) -> Any:
 
 def _write_document(sheet: Sheet, look: Look) -> int:
     write = json_writer(look)
-    for piece in _pieces(sheet, look):
+    pieces = _pieces(sheet, look)
+    # What cannot be written as JSON then leaves no half of a document.
+    for piece in pieces if _is_long(sheet.envelope) else ("".join(pieces),):
         write(piece)
     streams.write("\n")
     return 0
+
+
+def _is_long(envelope: Any) -> bool:
+    """Return whether an envelope has a list, or a part that is made later."""
+    return is_dataclass(envelope) and any(
+        callable(made) or isinstance(made, list | tuple | Iterator) for _, made in members(envelope)
+    )
 
 
 def _pieces(sheet: Sheet, look: Look) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from pfa_core.config import choices
-from pfa_core.config.addresses import ADDRESSES, without_password
+from pfa_core.config.addresses import ADDRESSES, shown_value, without_password
 from pfa_core.config.environment import require_text
 from pfa_core.config.keys import ConfigKey, ConfigValue, find_key
 from pfa_core.config.pems import why_invalid_url
@@ -120,7 +121,11 @@ def _edit(
             file.save()
     after = None if value is _UNSET else value
     return ConfigEdit(
-        profile=profile, key=key.name, before=before, after=after, path=str(file.path)
+        profile=profile,
+        key=key.name,
+        before=shown_value(key.name, before),
+        after=after,
+        path=str(file.path),
     )
 
 
@@ -246,7 +251,7 @@ class OpenConfig:
             return
         text = tomlkit.dumps(self._document).rstrip("\n")
         # Tables in an unusual order are edited by tomlkit in ways that are checked, not trusted.
-        if _filled(tomllib.loads(text)) != _filled(self._expected):
+        if _comparable(tomllib.loads(text)) != _comparable(self._expected):
             raise ConfigInvalid(f"{self.path} cannot be edited without a change of something else",
                                 hint="edit it by hand")  # fmt: skip
         target = self.path.resolve()
@@ -284,9 +289,19 @@ def _written(document: Any, path: Sequence[str]) -> bool:
     return True
 
 
-def _filled(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the table of profiles where it holds none."""
-    return {name: value for name, value in config.items() if name != PROFILES or value}
+def _comparable(config: Mapping[str, Any]) -> Any:
+    """Leave out the table of profiles where it holds none, and write nan, which equals nothing, as text."""
+    return _without_nan(
+        {name: value for name, value in config.items() if name != PROFILES or value}
+    )
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(inner) for inner in value]
+    return "nan" if isinstance(value, float) and isnan(value) else value
 
 
 def _table() -> Any:

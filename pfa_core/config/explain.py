@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfa_core.config import choices
-from pfa_core.config.addresses import ADDRESSES, without_password
+from pfa_core.config.addresses import shown_value
 from pfa_core.config.keys import OWNERSHIP, PEMS, ConfigKey, ConfigValue, config_keys, find_key
 from pfa_core.config.profile import read_config
 from pfa_core.config.settings import (
@@ -148,7 +148,7 @@ class _Places:
 
     def _of(self, key: ConfigKey) -> Iterator[ConfigPlace]:
         if key.option:
-            yield ConfigPlace(key.option, _shown(key.name, self._flag(key.name)))
+            yield ConfigPlace(key.option, shown_value(key.name, self._flag(key.name)))
         for variable in key.variables:
             if not (key.name == "database_read_url" and self._flag("database_url")):
                 yield self._variable(variable, key)
@@ -156,8 +156,11 @@ class _Places:
             yield ConfigPlace(CHOICE, self._chosen())
         if key.path[0] == PEMS and key.path[1:2] != ("organizations",) and self._organization:
             own = (PEMS, "organizations", self._organization, *key.path[1:])
-            yield ConfigPlace(f"organization {self._organization}", self._at(own))
-        yield ConfigPlace(f"profile {self._name}", _shown(key.name, self._of_profile(key)))
+            yield ConfigPlace(
+                f"organization {self._organization}", shown_value(key.name, self._at(own))
+            )
+        in_profile = shown_value(key.name, self._of_profile(key))
+        yield ConfigPlace(f"profile {self._name}", in_profile)
         if key.default is not None or key.otherwise:
             yield ConfigPlace(DEFAULT, key.default, key.otherwise)
 
@@ -188,7 +191,7 @@ class _Places:
             return ConfigPlace(variable, note="a secret")
         # Names of files may be any bytes.
         text = os.fsencode(value).decode(errors="replace")
-        return ConfigPlace(variable, _shown(key.name, text))
+        return ConfigPlace(variable, shown_value(key.name, text))
 
     def _chosen(self) -> str | None:
         if not self._stored:
@@ -206,7 +209,3 @@ class _Places:
                 return None
             inside = inside[name]
         return inside
-
-
-def _shown(name: str, value: Any) -> Any:
-    return without_password(value) if name in ADDRESSES and isinstance(value, str) else value

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfa_core.config import choices
-from pfa_core.config.addresses import without_password
+from pfa_core.config.addresses import shown_value
 from pfa_core.config.edit import PROFILES, checked_value, open_config
 from pfa_core.config.keys import find_key
 from pfa_core.config.profile import read_config
@@ -164,12 +164,17 @@ def _profiles(environ: Mapping[str, str]) -> dict[str, Any]:
 def _info(name: str, table: Any, current: str) -> ProfileInfo:
     values = table if isinstance(table, dict) else {}
     pems = values.get("pems", {})
-    address = values.get("database_url")
     return ProfileInfo(
         profile=name,
         current=name == current,
         protected=values.get("protected") is True,
-        organization=values.get("organization"),
-        database_url=without_password(address) if isinstance(address, str) else None,
-        pems_url=pems.get("url") if isinstance(pems, dict) else None,
+        organization=_text("organization", values),
+        database_url=_text("database_url", values),
+        pems_url=_text("url", pems) if isinstance(pems, dict) else None,
     )
+
+
+def _text(name: str, table: Mapping[str, Any]) -> str | None:
+    """Return as text what should be one; a hand may have written anything."""
+    found = shown_value(name, table.get(name))
+    return found if found is None or isinstance(found, str) else str(found).lower()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -50,6 +52,38 @@ def read_toml(
     if _has_long_integer(parsed):
         raise ConfigInvalid(f"{named} has an integer of more than 64 bits, the most that TOML has")
     return parsed
+
+
+def json_value(value: Any) -> str | bool | int | float | None:
+    """Return a value of a TOML file as one of JSON, or as the text of TOML where JSON has no such value.
+
+    Dates, times, infinities, nan, lists and tables are what TOML has besides.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return _typed(value)
+
+
+def _typed(value: Any) -> str:
+    """Write a value as a TOML file has it, on one line."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_quoted(name)} = {_typed(inner)}" for name, inner in value.items())
+        return f"{{{inner}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_typed, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return _quoted(value) if isinstance(value, str) else str(value)
+
+
+def _quoted(text: str) -> str:
+    from json import dumps  # its strings are basic strings of TOML
+
+    return dumps(text, ensure_ascii=False)
 
 
 def exact_number(text: str) -> Decimal:
