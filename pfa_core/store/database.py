@@ -40,6 +40,7 @@ Result = TypeVar("Result")
 _LOGGER = logging.getLogger("pfa")
 ATTEMPTS = 5
 BROKEN_COMMITS = 3  # of one operation, until it is given up
+_CANCEL_SECONDS = 5.0  # as psycopg's own, when it is interrupted
 _NO_TARGET = "neither an address nor a directory was given"
 
 
@@ -119,6 +120,39 @@ class Database:
             if self.replica:
                 self.replica.close()
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Have the handle for a block; a connection that was interrupted in it is not used again.
+
+        A signal may stop psycopg between two steps: with an answer on its way, in an open transaction, with one
+        counted that never began.
+        """
+        with self._turns.taken() as is_first:
+            if is_first:
+                self._drop_busy()
+            try:
+                yield
+            except (Exception, GeneratorExit):
+                raise
+            except BaseException:
+                if is_first:
+                    self._drop()
+                raise
+
+    def _drop_busy(self) -> None:
+        """Drop connections that a block left in the middle of something."""
+        kept = (self._connection, self.replica and self.replica.kept)
+        if any(conn and not conn.closed and not _is_idle(conn) for conn in kept):
+            self._drop()
+
+    def _drop(self) -> None:
+        """Close the connections, and end what the server is at work on for them."""
+        for conn in (self._connection, self.replica and self.replica.kept):
+            if conn and conn.info.transaction_status is TransactionStatus.ACTIVE:
+                with suppress(psycopg.Error):
+                    conn.cancel_safe(timeout=_CANCEL_SECONDS)
+        self.close()
+
     def read(self, work: Callable[[Connection[Any]], Result], *, latest: bool = False) -> Result:
         """Run `work` in one read-only snapshot, again when the connection broke.
 
@@ -164,7 +198,7 @@ class Database:
 
         def attempt() -> Result:
             nonlocal broken
-            with self._turns.taken(), translated():
+            with self._turn(), translated():
                 conn = self._idle()
                 conn.isolation_level = IsolationLevel.READ_COMMITTED
                 conn.read_only = False
@@ -229,7 +263,7 @@ class Database:
         """Run `work` outside any transaction: it begins and ends its own."""
 
         def attempt() -> Result:
-            with self._turns.taken(), translated():
+            with self._turn(), translated():
                 conn = self._idle()
                 conn.isolation_level = IsolationLevel.READ_COMMITTED
                 conn.read_only = False
@@ -239,7 +273,7 @@ class Database:
 
     @contextmanager
     def _snapshot(self, *, latest: bool = False) -> Iterator[Connection[Any]]:
-        with self._turns.taken(), translated(), ExitStack() as stack:
+        with self._turn(), translated(), ExitStack() as stack:
             conn = None if latest else self._begin_on_replica(stack)
             if conn is None:
                 yield self._begin_snapshot(stack)
@@ -388,6 +422,10 @@ class Database:
         return attempt()
 
 
+def _is_idle(conn: Connection[Any]) -> bool:
+    return conn.info.transaction_status is TransactionStatus.IDLE
+
+
 def _require_idle(conn: Connection[Any]) -> None:
-    if conn.info.transaction_status is not TransactionStatus.IDLE:
+    if not _is_idle(conn):
         raise InvalidRequest("this handle is busy with a stream; open another one beside it")

@@ -57,6 +57,11 @@ class Replica:
         """Make another one of the same replica, for another thread's handle."""
         return replace(self, _connection=None)
 
+    @property
+    def kept(self) -> Connection[Any] | None:
+        """The connection that is open; None for none."""
+        return self._connection
+
     def close(self) -> None:
         """Close the connection."""
         if self._connection:

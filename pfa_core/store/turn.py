@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_LOOK_SECONDS = 1.0  # the thread that was woken may have been interrupted before it went on
+
 
 class Turns:
     """A lock that a thread may take again, and that any thread may give back.
@@ -13,56 +15,44 @@ class Turns:
     A stream that is not read to its end holds it in a suspended generator, which the garbage collector closes in
     whatever thread it runs: an RLock would refuse to be released there, and stay taken for good. The turn ends with
     the last of its blocks, whichever that is.
+
+    Its state is the set of blocks alone: a signal between two lines finds a block in it or not, never a lock that
+    is taken and that no block gives back.
     """
 
     def __init__(self) -> None:
-        self._free = threading.Lock()
-        self._holder: int | None = None
-        self._blocks: set[object] = set()
         # The garbage collector may end a block in the middle of these lines, in the same thread.
         self._counting = threading.RLock()
+        self._ended = threading.Condition(self._counting)
+        self._blocks: set[object] = set()
+        self._holder: int | None = None
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Wait for the turn, and have it for the block.
-
-        A block within a block has it already.
-        """
+    def taken(self) -> Iterator[bool]:
+        """Wait for the turn, and have it for the block: True, or False where a block around it has it."""
         block = object()
-        if not self._is_within(block):
-            self._wait(block)
         try:
-            yield
+            yield self._enter(block)
         finally:
-            self._leave(block)
+            try:
+                self._leave(block)
+            except BaseException:  # a signal, maybe before its first line
+                self._leave(block)
+                raise
 
-    def _is_within(self, block: object) -> bool:
-        """Enter the block where this thread has the turn, which no other thread gives it."""
-        if self._holder != threading.get_ident():
-            return False
+    def _enter(self, block: object) -> bool:
+        me = threading.get_ident()
+        # By the lock itself: a condition's own way in is Python, which a signal may end with the lock taken.
         with self._counting:
-            self._blocks.add(
-                block
-            )  # before the look: with a block there is, no other ends the turn
-            if self._holder == threading.get_ident():
-                return True
-            self._leave(block)
-            return False
-
-    def _wait(self, block: object) -> None:
-        self._free.acquire()
-        try:
+            while self._blocks and self._holder != me:
+                self._ended.wait(_LOOK_SECONDS)
+            is_first = not self._blocks
             self._blocks.add(block)
-            self._holder = threading.get_ident()
-        except BaseException:  # a signal
-            self._blocks.discard(block)
-            self._holder = None
-            self._free.release()
-            raise
+            self._holder = me
+            return is_first
 
     def _leave(self, block: object) -> None:
         with self._counting:
             self._blocks.discard(block)
-            if not self._blocks and self._holder is not None:
-                self._holder = None
-                self._free.release()
+            if not self._blocks:
+                self._ended.notify()

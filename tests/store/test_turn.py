@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from pfa_core.store import turn
 from pfa_core.store.turn import Turns
+from tests.store.interrupting import interrupted_everywhere
 
 
 def suspended(turns: Turns) -> Iterator[None]:
@@ -83,3 +86,19 @@ def test_an_error_and_an_interrupt_give_the_turn_back() -> None:
         with pytest.raises(error), turns.taken(), turns.taken():
             raise error
         assert is_free(turns)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_signal_at_any_place_leaves_the_turn_free(nested: bool) -> None:
+    turns = Turns()
+
+    def work() -> None:
+        with turns.taken():
+            if nested:
+                with turns.taken():
+                    pass
+
+    places = interrupted_everywhere(work, turn.__file__, contextlib.__file__)
+    found = {place: is_free(turns) for place in places}
+    assert len(found) > 10
+    assert [place for place, free in found.items() if not free] == []
