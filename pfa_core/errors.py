@@ -25,6 +25,7 @@
     ├── PemsProtocol            PEMS_PROTOCOL        69   responses outside PEMS's contract
     ├── PemsRejected            PEMS_REJECTED        78   PEMS refuses the client: credentials, tenant, grid
     ├── IoFailure               IO_ERROR             74
+    │   └── ReaderGone          READER_GONE         141   what reads a pipe that is written as a file
     ├── LeaseHeld               LEASE_HELD           75   retryable
     ├── Locked                  LOCKED               75   retryable
     ├── ConfigInvalid           CONFIG_INVALID       78
@@ -406,6 +407,13 @@ class IoFailure(PfaError):
 
     code = "IO_ERROR"
     exit_code = 74
+
+
+class ReaderGone(IoFailure):
+    """What reads a pipe went away before it had all that was written into it."""
+
+    code = "READER_GONE"
+    exit_code = 141
 
 
 class LeaseHeld(PfaError):

@@ -30,6 +30,7 @@ EXPECTED = {
     "InvalidData": ("INVALID_DATA", 9, False),
     "DatabaseUnavailable": ("DATABASE_UNAVAILABLE", 69, True),
     "IoFailure": ("IO_ERROR", 74, False),
+    "ReaderGone": ("READER_GONE", 141, False),
     "LeaseHeld": ("LEASE_HELD", 75, True),
     "Locked": ("LOCKED", 75, True),
     "ConfigInvalid": ("CONFIG_INVALID", 78, False),
@@ -48,7 +49,7 @@ def test_an_error_has_the_code_and_exit_code_that_scripts_rely_on(kind):
     # Errors that later parts add have to fit the table of exit codes too.
     if kind.__name__ in EXPECTED:
         assert (kind.code, kind.exit_code, kind.retryable) == EXPECTED[kind.__name__]
-    assert kind.exit_code in {1, 2, 4, 5, 6, 7, 9, 69, 74, 75, 76, 78}
+    assert kind.exit_code in {1, 2, 4, 5, 6, 7, 9, 69, 74, 75, 76, 78, 141}
     assert re.fullmatch(r"[A-Z]+(_[A-Z]+)*", kind.code)
 
 

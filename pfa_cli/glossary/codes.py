@@ -31,6 +31,7 @@ CURES = {
     "LOCKED": "try again later",
     "NOT_FOUND": "check the spelling; the message suggests the nearest known name",
     "NO_DRAFTS": "pfa status shows what there is",
+    "READER_GONE": "let what reads the pipe take all of it, and repeat the command",
     "OUTCOME_UNKNOWN": "look before you repeat it: pfa status, pfa log",
     "PEMS_PROTOCOL": "check that PFA_PEMS_URL is that of PEMS; pfa doctor",
     "PEMS_REJECTED": "check credentials, tenant and grid of PEMS; pfa doctor",

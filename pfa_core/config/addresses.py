@@ -14,10 +14,10 @@ _PASSWORD = re.compile(r"(password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^\s&]*)")
 
 
 def shown_value(name: str, value: Any) -> str | bool | int | float | None:
-    """Return what a file has under a key, as it may be shown: addresses without their passwords.
+    """Return what a file has under a key, as it may be shown.
 
-    A hand may have written anything there: see `json_value`. In an address that is not a text a password would
-    not be found.
+    A hand may have written anything there: see `json_value`. Addresses are without their
+    passwords; in one that is not a text a password would not be found.
     """
     if value is None or not _is_address(name):
         return json_value(value)

@@ -290,7 +290,7 @@ def _written(document: Any, path: Sequence[str]) -> bool:
 
 
 def _comparable(config: Mapping[str, Any]) -> Any:
-    """Leave out the table of profiles where it holds none, and write nan, which equals nothing, as text."""
+    """Leave out an empty table of profiles, and write nan as text: it equals nothing."""
     return _without_nan(
         {name: value for name, value in config.items() if name != PROFILES or value}
     )

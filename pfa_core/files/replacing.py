@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
-from pfa_core.errors import IllegalTransition, IoFailure
+from pfa_core.errors import IllegalTransition, IoFailure, ReaderGone
 from pfa_core.files.beside import mark_written, name_beside, remove_left
 from pfa_core.files.descriptors import descriptor_of
 
@@ -31,7 +31,7 @@ def replacing(path: str | os.PathLike[str], *, mode: int | None = None) -> Itera
         mode: Its mode, whatever that of the file that it replaces; None: that, or the usual one.
 
     Raises:
-        IoFailure: It cannot be written.
+        IoFailure: It cannot be written; ReaderGone where it is a pipe whose reader did not take all of it.
     """
     name = os.fspath(path)
     with _explained(name):
@@ -144,8 +144,11 @@ def _copy(file: BinaryIO, path: str, descriptor: int | None) -> None:
     What is open already is written where it stands: opened anew by its name, a file would be emptied.
     """
     file.seek(0)
-    with open(path if descriptor is None else os.dup(descriptor), "wb") as stream:
-        shutil.copyfileobj(file, stream)
+    try:
+        with open(path if descriptor is None else os.dup(descriptor), "wb") as stream:
+            shutil.copyfileobj(file, stream)
+    except BrokenPipeError:
+        raise ReaderGone(f"{path} was not written: what reads it did not take all of it") from None
 
 
 def _sync(folder: Path) -> None:

@@ -55,9 +55,9 @@ def read_toml(
 
 
 def json_value(value: Any) -> str | bool | int | float | None:
-    """Return a value of a TOML file as one of JSON, or as the text of TOML where JSON has no such value.
+    """Return a value of a TOML file as one of JSON, or as the text of TOML.
 
-    Dates, times, infinities, nan, lists and tables are what TOML has besides.
+    JSON lacks some: dates, times, infinities and nan. Lists and tables are texts too: no setting is one.
     """
     if value is None or isinstance(value, str | bool | int):
         return value

@@ -122,10 +122,10 @@ class Database:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Have the handle for a block; a connection that was interrupted in it is not used again.
+        """Have the handle for a block.
 
-        A signal may stop psycopg between two steps: with an answer on its way, in an open transaction, with one
-        counted that never began.
+        A connection that is interrupted in it is not used again. A signal may stop psycopg between two
+        steps: with an answer on its way, in an open transaction, with one counted that never began.
         """
         with self._turns.taken() as is_first:
             if is_first:

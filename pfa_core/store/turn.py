@@ -29,7 +29,10 @@ class Turns:
 
     @contextmanager
     def taken(self) -> Iterator[bool]:
-        """Wait for the turn, and have it for the block: True, or False where a block around it has it."""
+        """Wait for the turn, and have it for the block.
+
+        It yields whether this block has it, not one around it.
+        """
         block = object()
         try:
             yield self._enter(block)

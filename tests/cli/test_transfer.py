@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import psycopg
@@ -31,6 +32,27 @@ def empty(postgres: Server) -> Iterator[str]:
     """A database without anything."""
     with postgres.database() as url:
         yield url
+
+
+def test_an_export_into_a_pipe_that_is_not_read_leaves_the_organization_active(ready: Pfa) -> None:
+    """As `pfa org export HOLNG >(true)`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    name = f"/dev/fd/{writing}"
+    before = sorted(os.listdir(ready.folder))
+    ran = ready("org", "export", "HOLNG", name)
+    said = f"error: {name} was not written: what reads it did not take all of it [READER_GONE]\n"
+    assert (ran.code, ran.out, ran.err) == (141, "", said)
+    assert sorted(os.listdir(ready.folder)) == before
+    assert ready("draft", "set", "H-002", "model=X").code == 0
+    assert ready("view", "save", "mine", "--category", "Crane").code == 0
+    for words in (
+        ("report", "--to", name, "--format", "html"),
+        ("view", "show", "mine", "--to", name),
+    ):
+        ran = ready(*words)
+        assert (ran.code, ran.err.endswith(said)) == (141, True), ran.err
+    os.close(writing)
 
 
 def test_an_organization_moves_and_each_side_says_what_comes_next(ready: Pfa, other: str) -> None:

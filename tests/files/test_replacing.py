@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pfa_core.errors import IllegalTransition, IoFailure
+from pfa_core.errors import IllegalTransition, IoFailure, ReaderGone
 from pfa_core.files.replacing import creating, replacing
 
 
@@ -121,6 +121,20 @@ def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path: Path) -> None:
         file.write(b"new")
     assert reader.communicate()[0] == b"new"
     assert path.is_fifo()
+
+
+@pytest.mark.parametrize("size", [3, 1_000_000])
+def test_a_pipe_whose_reader_is_gone_is_said_to_be_one(size: int) -> None:
+    """Be it that it never read, or that it went away in the middle of more than a pipe holds."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with (
+        pytest.raises(ReaderGone, match=f"/dev/fd/{writing} was not written") as raised,
+        replacing(f"/dev/fd/{writing}") as file,
+    ):
+        file.write(b"x" * size)
+    os.close(writing)
+    assert raised.value.exit_code == 141
 
 
 def test_what_is_open_gets_the_content_by_its_system_s_name(tmp_path: Path) -> None:
