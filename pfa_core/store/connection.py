@@ -17,7 +17,7 @@ from pfa_core import exact_json
 from pfa_core.errors import ConfigInvalid, DatabaseUnavailable
 from pfa_core.store.adapters import TextsDumper, TimeLoader
 from pfa_core.store.embedded import environment
-from pfa_core.store.embedded.crowding import is_crowded
+from pfa_core.store.embedded.crowding import is_crowded, limited
 from pfa_core.store.errors import NO_ADDRESS, InvalidAddress, crowded, not_connected
 from pfa_core.store.silence import ASK_SECONDS, SILENCE_SECONDS, WatchedConnection
 
@@ -42,6 +42,7 @@ _RECOVERING = ("starting up", "not yet accepting connections", "in recovery mode
 _RECOVERY_SECONDS, _PAUSE = 30.0, 0.2
 # For a free connection. Each attempt costs the server a process, so the pauses grow, and no two programs keep step.
 CROWD_SECONDS = 60.0
+LIMITED_SECONDS = 5.0  # of those that a role or a database may have, which may be none at all
 _CROWD_NOTICE_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.5
 
@@ -58,7 +59,7 @@ def open_connection(
 
     It is in autocommit mode, with exact JSON numbers. The caller's PG* variables supply what the address
     leaves open, but no setting of the session. A server that starts or recovers is waited for, 30 s, and one
-    that has no connection to spare, 60 s.
+    that has no connection to spare, 60 s; where only the role or the database may have no more, 5 s.
 
     Args:
         source: What named the address, for messages.
@@ -119,9 +120,9 @@ def _open_when_free(open_once: Callable[[], Connection[Any]], seconds: float) ->
         except psycopg.OperationalError as error:
             if not is_crowded(error):
                 raise
-            waited = time.monotonic() - begun
-            if waited >= seconds:
-                raise crowded(waited) from None
+            waited, kind = time.monotonic() - begun, limited(error)
+            if waited >= (min(seconds, LIMITED_SECONDS) if kind else seconds):
+                raise crowded(waited, kind) from None
         if waited > _CROWD_NOTICE_SECONDS and not noticed:
             noticed = True
             _LOGGER.warning(

@@ -23,6 +23,7 @@ from pfa_core.errors import (
     SchemaOutdated,
     TokenExpired,
 )
+from pfa_core.sql.names import typed
 
 _REFUSALS = (
     "authentication failed",
@@ -284,13 +285,24 @@ def _too_large(_: psycopg.Error) -> PfaError:
     )
 
 
-def crowded(waited: float) -> DatabaseUnavailable:
-    """Make the error for a server or pooler without a connection to spare."""
+def crowded(waited: float, limited: tuple[str, str] | None = None) -> DatabaseUnavailable:
+    """Make the error for a server or pooler without a connection to spare.
+
+    Args:
+        limited: The role or database whose own limit refused it, by kind and name.
+    """
     since = (
         f"has had no free connection for {waited:.0f} s"
         if waited >= 1
         else "has no free connection"
     )
+    if limited:
+        kind, name = limited
+        return DatabaseUnavailable(
+            f"the database {since} for the {kind} {name}, whose limit is reached or 0",
+            hint=f"an administrator types: ALTER {kind.upper()} {typed(name)} CONNECTION LIMIT -1;"
+            " or repeat it when fewer commands are at work",
+        )
     return DatabaseUnavailable(
         f"the database {since}",
         hint="repeat it when fewer commands are at work; type: pfa db psql -- -c"

@@ -20,7 +20,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pfa_core.model.record import FIELDS
-from pfa_core.store import statistics
+from pfa_core.store import connection, statistics
 from tests.cli.conftest import as_before_keys_were_checked, baseline_record, write_lines
 from tests.processes import started
 from tests.program import Pfa, a_stage
@@ -478,6 +478,7 @@ def test_the_doctor_ends_with_the_code_of_what_it_found(
         with psycopg.connect(ready.url, autocommit=True) as owner:
             owner.execute(f"ALTER ROLE {login} CONNECTION LIMIT {number}")
 
+    monkeypatch.setattr(connection, "LIMITED_SECONDS", 0.2)
     ready.connect_anew()
     limit(0)
     try:

@@ -543,6 +543,32 @@ def test_a_server_that_stays_crowded_is_given_up_once(database_url, monkeypatch,
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("kind", ["role", "database"])
+def test_a_limit_of_a_role_or_a_database_is_given_up_soon_and_named(
+    database_url, admin, monkeypatch, kind
+):
+    """A limit of 0 lets in none, however long it is waited for."""
+    name = f"pfa_test_limited_{os.getpid()}"
+    database = conninfo_to_dict(database_url)["dbname"]
+    limited = name if kind == "role" else database
+    monkeypatch.setattr(connection, "LIMITED_SECONDS", 0.3)
+    admin.execute(f"CREATE ROLE {name} LOGIN IN ROLE pfa_app")
+    admin.execute(f'ALTER {kind} "{limited}" CONNECTION LIMIT 0')
+    try:
+        with (
+            Database(make_conninfo(database_url, user=name)) as db,
+            pytest.raises(DatabaseUnavailable, match=f"for the {kind} {limited}") as given_up,
+        ):
+            db.connection()
+        statement = given_up.value.hint.removeprefix("an administrator types: ").split(";")[0]
+        admin.execute(statement.encode())
+        with Database(make_conninfo(database_url, user=name)) as db:
+            assert db.administer(lambda conn: value(conn, "SELECT 1")) == 1
+    finally:
+        admin.execute(f'ALTER DATABASE "{database}" CONNECTION LIMIT -1')
+        admin.execute(f"DROP ROLE {name}")
+
+
 def test_what_waits_for_a_connection_asks_ever_more_seldom(database_url, monkeypatch):
     pauses: list[float] = []
     monkeypatch.setattr(time, "sleep", pauses.append)

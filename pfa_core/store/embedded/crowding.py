@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # What it says (53300; a connection that failed has no SQLSTATE): all of the server's are taken, or those that are
 # not kept for its owner, those of the role or the database; PgBouncer's clients are too many.
 _PHRASES = (
@@ -11,6 +13,16 @@ _PHRASES = (
     "no more connections allowed",
     "client connections exceeded",
 )
+
+
+# Of a limit that an administrator has set, which may be 0: no command that ends frees a connection then.
+_LIMITED = re.compile(r'too many connections for (role|database) "(.+)"')
+
+
+def limited(refusal: object) -> tuple[str, str] | None:
+    """Return what has a limit of connections of its own that refused one: `role` or `database`, and its name."""
+    found = _LIMITED.search(str(refusal))
+    return (found[1], found[2]) if found else None
 
 
 def is_crowded(refusal: object) -> bool:
