@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.formats import Format, Look
-from pfa_cli.render.humanize import count, money, signed
+from pfa_cli.render.humanize import MASKED, count, money, signed
 from pfa_cli.render.json import document
 from pfa_cli.render.output import Sheet, show
 from pfa_core.model import shell
@@ -63,7 +63,9 @@ def _changes(preview: SavePreview) -> Iterator[dict[str, Any]]:
     shown = EXAMPLES if preview.records > MOST_IN_TABLE else MOST_IN_TABLE
     for record in preview.changed[:shown]:
         for change in record.changes:
-            yield {"pfaId": record.pfa_id, **document(change)}
+            hidden = preview.masked and change.field in MONEY
+            said = {"before": MASKED, "after": MASKED} if hidden else {}
+            yield {"pfaId": record.pfa_id, **document(change), **said}
 
 
 def saved_text(result: SaveResult) -> str:
@@ -98,8 +100,8 @@ def preview_lines(preview: SavePreview) -> Iterator[str]:
     """Describe what a dry run would change, a line for each field."""
     if preview.records > MOST_IN_TABLE:
         named = len(preview.changed)
-        more = "them all" if preview.records == named else f"{named} of them"
-        yield f"{EXAMPLES} of {preview.records:,} records are shown; -o json has {more}"
+        more = "them all" if preview.records == named else f"the first {named}"
+        yield f"the first {EXAMPLES} of {preview.records:,} records by id are shown; -o json has {more}"
     names = [each.field for each in preview.fields]
     width = max(map(len, names))
     for each in preview.fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
@@ -53,7 +54,7 @@ class SavePreview:
     """What a save would change; money is None where the caller may not see it.
 
     `forecast_before` and `forecast_after` are the forecast costs of these records. `changed` names the first
-    `MOST_NAMED` of them.
+    `MOST_NAMED` of them by id.
     """
 
     records: int
@@ -114,7 +115,7 @@ class Preview:
         return SavePreview(
             records=self._records,
             fields=fields,
-            changed=sorted(self._changed, key=lambda item: item.pfa_id),
+            changed=self._changed,
             forecast_before=self.mask.amount(cents(money(self._cost.before))),
             forecast_after=self.mask.amount(cents(money(self._cost.after))),
             masked=self.mask.hides,
@@ -125,9 +126,11 @@ class Preview:
     ) -> None:
         changed = changes(before, after)
         self._records += bool(changed)
-        if changed and len(self._changed) < MOST_NAMED:
+        if changed and (len(self._changed) < MOST_NAMED or pfa_id < self._changed[-1].pfa_id):
             shown = self.mask.changes(changed, dict.fromkeys(one.field for one in changed))
-            self._changed.append(RecordPreview(pfa_id, shown))
+            # As a list by id has them: records come in the order of a file.
+            insort(self._changed, RecordPreview(pfa_id, shown), key=_id)
+            del self._changed[MOST_NAMED:]
         for one in changed:
             tally = self._fields.setdefault(one.field, _Tally())
             tally.records += 1
@@ -141,3 +144,7 @@ class Preview:
         if name not in MONEY:
             return None, None
         return self.mask.amount(cents(tally.before)), self.mask.amount(cents(tally.after))
+
+
+def _id(preview: RecordPreview) -> PfaId:
+    return preview.pfa_id

@@ -150,7 +150,7 @@ def test_of_many_records_a_preview_shows_a_few(ready: Pfa) -> None:
     words = ("draft", "set", "--category", "Lift", "monthlyRate=+5%", "-n")
     ran = ready(*words, "-o", "table")
     assert [line.split()[0] for line in ran.lines[2:]] == [f"M-00{n}" for n in range(5)]
-    assert "5 of 120 records are shown; -o json has 100 of them" in ran.err
+    assert "the first 5 of 120 records by id are shown; -o json has the first 100" in ran.err
     changed = ready(*words, "-o", "json").json["preview"]["changed"]
     assert [item["pfaId"] for item in changed] == [f"M-{n:03}" for n in range(100)]
 
@@ -185,6 +185,8 @@ def test_a_preview_hides_money_without_the_right(ready: Pfa) -> None:
     assert "  forecast cost of 1 record: masked" in ran.err
     assert "money is masked" in ran.err
     assert ready("draft", "set", "H-001", "monthlyRate=+5%", "-n", *as_bob).code == 5
+    table = ready("draft", "set", "H-001", "model=NEW", "monthlyRate=4000", "-n", *as_bob).lines
+    assert ["H-001", "monthlyRate", "masked", "masked"] in [line.split() for line in table], table
     assert ready("draft", "set", "H-001", "monthlyRate=4000", "--into", "x").code == 0
     shown = ready("draft", "set", "H-001", "forecastEnd=+1m", "-n", "-o", "json", *as_bob).json
     assert "4000" not in str(shown)

@@ -12,6 +12,7 @@ import pytest
 
 import pfa_core
 from pfa_core import Change, Filters, errors
+from pfa_core.drafts import save_preview
 from pfa_core.drafts.unset import UnsetResult
 from pfa_core.errors import Fault
 from tests.factories import World, a_delta_file, a_principal, a_world, commit, draft, record
@@ -565,3 +566,15 @@ def test_a_draft_of_another_organization_is_out_of_reach(database_url: str) -> N
     assert [row.sync_state for row in seen(here)] == ["pristine"]
     with pytest.raises(errors.NoDrafts):
         pfa_core.unset_fields(here.db, a_principal("ann", "HERE"), Filters(), ["model"])
+
+
+def test_a_preview_names_its_first_records_by_id_whatever_the_order_of_the_file(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(save_preview, "MOST_NAMED", 2)
+    for order in ((1, 2, 3), (3, 2, 1), (3, 1, 2)):
+        given = [Change(f"P-{number}", {"model": "ELSE"}) for number in order]
+        preview = save(world, *given, dry_run=True).preview
+        assert preview is not None
+        assert preview.records == 3
+        assert [record.pfa_id for record in preview.changed] == ["P-1", "P-2"]
