@@ -185,12 +185,25 @@ def test_a_preview_hides_money_without_the_right(ready: Pfa) -> None:
     assert "  forecast cost of 1 record: masked" in ran.err
     assert "money is masked" in ran.err
     assert ready("draft", "set", "H-001", "monthlyRate=+5%", "-n", *as_bob).code == 5
-    table = ready("draft", "set", "H-001", "model=NEW", "monthlyRate=4000", "-n", *as_bob).lines
-    assert ["H-001", "monthlyRate", "masked", "masked"] in [line.split() for line in table], table
     assert ready("draft", "set", "H-001", "monthlyRate=4000", "--into", "x").code == 0
     shown = ready("draft", "set", "H-001", "forecastEnd=+1m", "-n", "-o", "json", *as_bob).json
     assert "4000" not in str(shown)
     assert (shown["preview"]["forecastBefore"], shown["preview"]["forecastAfter"]) == (None, None)
+
+
+def test_a_preview_says_masked_in_place_of_money_that_was_drafted_before(ready: Pfa) -> None:
+    assert ready("user", "grant", "bob", "--role", "editor").code == 0
+    file = ready.folder / "bob"
+    file.write_text(ready("auth", "issue", "--user", "bob").out)
+    file.chmod(0o600)
+    as_bob = ("--token-file", str(file))
+    assert ready("draft", "set", "H-001", "monthlyRate=4000", "model=NEW", *as_bob).code == 0
+    hidden = ("--role", "editor", "--without", "view_financials")
+    assert ready("user", "grant", "bob", *hidden).code == 0
+    ran = ready("draft", "unset", "H-001", "monthlyRate", "model", "-n", "-o", "table", *as_bob)
+    rows = [line.split() for line in ran.lines]
+    assert ["H-001", "monthlyRate", "masked", "masked"] in rows, ran
+    assert "4000" not in ran.out + ran.err
 
 
 def test_a_preview_is_in_the_json_of_a_dry_run_only(ready: Pfa) -> None:
