@@ -62,7 +62,7 @@ def backup_database(
         arguments = ["--format=custom", "--enable-row-security", f"--dbname={address}"]
         with replacing(path, mode=PRIVATE) as file:
             run(dump, arguments, settings, password, target=file)
-            found = _verified(settings, owner, file) if verify else []
+            found = _verified(settings, owner, file, dump.major) if verify else []
             return BackupResult(
                 path=os.fspath(path),
                 size_bytes=os.fstat(file.fileno()).st_size,
@@ -87,13 +87,18 @@ def _with_option(address: str, option: str) -> str:
 
 
 def _verified(
-    settings: Settings, owner: Database, file: BinaryIO
+    settings: Settings, owner: Database, file: BinaryIO, written_by: int
 ) -> Sequence[InspectedOrganization]:
-    """Restore a backup into a database for the time, and look through it."""
+    """Restore a backup into a database for the time, and look through it.
+
+    Args:
+        written_by: The version of the pg_dump that wrote it; an older pg_restore may not read it.
+    """
     address, password = address_of(settings)
 
     def work(conn: Connection[Any]) -> Sequence[InspectedOrganization]:
-        restore = find("pg_restore", settings, whole_database.major(conn), exact=True)
+        least = max(whole_database.major(conn), written_by)
+        restore = find("pg_restore", settings, least)
         with whole_database.scratch(conn) as name:
             there = whole_database.address_of(address, name), password
             with _database(settings, name) as scratch:

@@ -31,29 +31,28 @@ class Program:
     major: int
 
 
-def find(name: str, settings: Settings, server_major: int, *, exact: bool = False) -> Program:
-    """Find a program that is not older than the server.
+def find(name: str, settings: Settings, least: int) -> Program:
+    """Find the oldest of the programs that are not older than the server.
 
-    Those of PFA_PG_BINDIR come first, then those on the PATH, then the embedded server's own. For the embedded
-    server these are the only ones.
+    Of one version those of PFA_PG_BINDIR come first, then those on the PATH, then the embedded server's own. For
+    the embedded server these are the only ones. A newer pg_restore makes settings that the server may not know,
+    and a newer pg_dump writes what the server's own pg_restore cannot read.
 
     Args:
-        exact: One of the server's own version is better than a newer one, whose settings the server may not know.
+        least: The server's major version, or that of the program that wrote what is read.
 
     Raises:
         ConfigInvalid: There is none, or all are older.
     """
     found = [Program(path, major) for path in _places(name, settings) if (major := _major(path))]
-    fit = [one for one in found if one.major >= server_major]
+    fit = [one for one in found if one.major >= least]
     if fit:
-        return min(fit, key=lambda one: one.major) if exact else fit[0]
-    hint = (
-        f"install the client of PostgreSQL {server_major}, or name its directory in PFA_PG_BINDIR"
-    )
+        return min(fit, key=lambda one: one.major)
+    hint = f"install the client of PostgreSQL {least}, or name its directory in PFA_PG_BINDIR"
     if not found:
         raise ConfigInvalid(f"{name} is not found", hint=hint)
     raise ConfigInvalid(
-        f"{found[0].path} is of PostgreSQL {found[0].major}, older than the server's {server_major}",
+        f"{found[0].path} is of PostgreSQL {found[0].major}, older than the server's {least}",
         hint=hint,
     )
 
@@ -154,7 +153,12 @@ def _failure(program: Program, said: str) -> PfaError:
         return IoFailure(message)
     if "connection to server" in said:
         return DatabaseUnavailable(message, hint="type: pfa doctor")
-    return InvalidData(message, hint=f"{program.path.name} of PostgreSQL {program.major} was used")
+    used = f"{program.path.name} of PostgreSQL {program.major} was used"
+    if "unsupported version" in said:
+        hint = f"{used}; name the directory of a newer one in PFA_PG_BINDIR"
+    else:
+        hint = f"{used}; where the server is older, name the directory of its own in PFA_PG_BINDIR"
+    return InvalidData(message, hint=hint)
 
 
 def _places(name: str, settings: Settings) -> Iterator[Path]:

@@ -59,7 +59,7 @@ def restore_database(
     with _opened(path) as file, open_database(settings, require_schema=False) as db:
         with db.administration() as owner:
             target = owner.administer(lambda conn: _empty_of(conn, settings))
-            restore = find("pg_restore", settings, target.major, exact=True)
+            restore = find("pg_restore", settings, target.major)
             whole = _require_own(settings, restore, path, file)
             found: Sequence[InspectedOrganization] = []
             if not dry_run:

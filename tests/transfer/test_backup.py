@@ -246,6 +246,26 @@ def test_an_owner_who_is_no_superuser_backs_up_and_restores(
         assert (restored.whole, restored.organizations[0].records) == (True, 1)
 
 
+def test_programs_that_are_newer_than_the_server_are_passed_over_where_its_own_are_found(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer pg_dump would write what the pg_restore of the server's version cannot read."""
+    with psycopg.connect(world.url) as conn:
+        major = conn.info.server_version // 10000
+    own = find("pg_dump", settings(world.url), major).path.parent
+    monkeypatch.setenv("PATH", str(own), prepend=os.pathsep)
+    for name in ("pg_dump", "pg_restore"):
+        (tmp_path / name).write_text(
+            f'#!/bin/sh\n[ "$1" = --version ] && echo "{name} (PostgreSQL) {major + 1}.0"\n'
+        )
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PFA_PG_BINDIR", str(tmp_path))
+    assert find("pg_dump", settings(world.url), major + 1).path.parent == tmp_path
+    assert find("pg_dump", settings(world.url), major).major == major
+    made = pfa_core.backup_database(settings(world.url), tmp_path / "pfa.dump")
+    assert (made.server_version, made.verified) == (major, True)
+
+
 @pytest.mark.long
 def test_the_embedded_server_is_backed_up_and_restored_by_its_own_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
