@@ -210,5 +210,7 @@ def prepare_secret_file(path: Path, text: str) -> PreparedFile:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise IoFailure(f"{path} cannot be written: {error.strerror}") from error
+        # To make a folder where something else is fails with "File exists".
+        reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
+        raise IoFailure(f"{path} cannot be written: {reason}") from error
     return PreparedFile(path, temporary, file)

@@ -9,10 +9,22 @@ from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
+_LONGEST = 200  # bytes; a file's name has 255 at most, and what is added here has up to 30
+
 
 def name_beside(target: Path) -> Path:
     """Return a name beside a file for what becomes its content."""
-    return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    return target.with_name(f".{_named(target)}.{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _named(target: Path) -> str:
+    """Return the name of a file, or what stands for one that is too long to add to it."""
+    name = os.fsencode(target.name)
+    if len(name) <= _LONGEST:
+        return target.name
+    from hashlib import sha256
+
+    return sha256(name).hexdigest()
 
 
 def mark_written(descriptor: int) -> None:
@@ -27,7 +39,7 @@ def remove_left(target: Path) -> None:
     The number of such a process is free, and so is the lock of its file: a process of another machine or another
     container holds it.
     """
-    left = re.compile(rf"\.{re.escape(target.name)}\.(\d+)-[0-9a-f]{{8}}")
+    left = re.compile(rf"\.{re.escape(_named(target))}\.(\d+)-[0-9a-f]{{8}}")
     with suppress(OSError):
         for entry in os.scandir(target.parent):
             found = left.fullmatch(entry.name)
