@@ -62,6 +62,13 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("COPY " + "a." * 50_000, "COPY " + "a" * LENGTH, "COPY a (" + "b, " * 33_000),
     ),
     "pfa_core.transfer.programs._VERSION": ("search", ("(PostgreSQL) " * 10_000,)),
+    "pfa_core.store.embedded.crowding._LIMITED": (
+        "search",
+        (
+            'too many connections for role "' * 3_000,
+            'too many connections for role "' + "a" * LENGTH,
+        ),
+    ),
     "pfa_core.store.embedded.layout._DATA": ("fullmatch", ("pgdata-" + "1" * LENGTH + "x",)),
     "pfa_core.store.embedded.layout._KEPT": ("fullmatch", ("pgdata-1-kept-" + "1" * LENGTH + "x",)),
     "pfa_core.store.written._LINE": ("fullmatch", ("1" * LENGTH, "1 " + "F" * LENGTH)),

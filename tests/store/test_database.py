@@ -547,7 +547,7 @@ def test_a_server_that_stays_crowded_is_given_up_once(database_url, monkeypatch,
 def test_a_limit_of_a_role_or_a_database_is_given_up_soon_and_named(
     database_url, admin, monkeypatch, kind
 ):
-    """A limit of 0 lets in none, however long it is waited for."""
+    """With a limit of 0 there is no connection, however long it is waited for."""
     name = f"pfa_test_limited_{os.getpid()}"
     database = conninfo_to_dict(database_url)["dbname"]
     limited = name if kind == "role" else database

@@ -16,11 +16,14 @@ _PHRASES = (
 
 
 # Of a limit that an administrator has set, which may be 0: no command that ends frees a connection then.
-_LIMITED = re.compile(r'too many connections for (role|database) "(.+)"')
+_LIMITED = re.compile(r'too many connections for (role|database) "([^"\n]{1,63})"')
 
 
 def limited(refusal: object) -> tuple[str, str] | None:
-    """Return what has a limit of connections of its own that refused one: `role` or `database`, and its name."""
+    """Return whose own limit of connections refused one, None where it is not such a limit.
+
+    That is `role` or `database`, and its name.
+    """
     found = _LIMITED.search(str(refusal))
     return (found[1], found[2]) if found else None
 
