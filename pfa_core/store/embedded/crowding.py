@@ -20,7 +20,7 @@ _LIMITED = re.compile(r'too many connections for (role|database) "([^"\n]{1,63})
 
 
 def limited(refusal: object) -> tuple[str, str] | None:
-    """Return whose own limit of connections refused one, None where it is not such a limit.
+    """Return whose own limit of connections refused one; None for another reason.
 
     That is `role` or `database`, and its name.
     """
