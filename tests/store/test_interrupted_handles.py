@@ -55,6 +55,7 @@ for work in (
     streams,
     lambda: db.transact(ends_slowly),
 ):
+    sys.stdin.readline()
     try:
         work()
     except KeyboardInterrupt:
@@ -74,10 +75,13 @@ def test_a_handle_goes_on_after_a_signal_in_a_statement_a_stream_or_a_commit(
     words = [sys.executable, "-c", _PROGRAM, database_url]
     with (
         psycopg.connect(database_url, autocommit=True) as looking,
-        started(words, stdout=subprocess.PIPE, text=True) as child,
+        started(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child,
     ):
+        assert child.stdin is not None
         assert child.stdout is not None
         for _ in range(5):
+            child.stdin.write("go on\n")
+            child.stdin.flush()
             began = time.monotonic()
             while looking.execute(_ASLEEP).fetchone() != (1,):
                 assert child.poll() is None
