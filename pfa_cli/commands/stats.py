@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +27,7 @@ from pfa_core.model.kpi import DIMENSIONS, PERIODS
 from pfa_core.model.query import Filters
 
 if TYPE_CHECKING:
-    from pfa_core.model.figures import Stats
+    from pfa_core.model.figures import Group, MonthGroup, Stats
     from pfa_core.model.money import Amount
 
 app = typer.Typer(rich_markup_mode=None)
@@ -126,7 +126,7 @@ def stats(
     talk.mask(found)
     learn_groups(call, found)
     data = stats_data(found)
-    groups = [group_data(group) for group in (found.months if timed else found.groups)]
+    groups = found.months if timed else found.groups
     sheet = Sheet(
         id_column=names[0] if names else "measure",
         columns=columns,
@@ -134,9 +134,9 @@ def stats(
         rows=_rows(found, names, look) if names else phase_rows(found),
         envelope=Statistics(
             data=data,
-            groups=groups,
-            subtotals=[group_data(group) for group in found.subtotals],
-            others=[others_data(others) for others in found.others],
+            groups=map(group_data, groups),
+            subtotals=map(group_data, found.subtotals),
+            others=map(others_data, found.others),
             metadata=metadata(call, talk, filters=filters),
         ),
         text=lambda: stats_text(found, names, look, as_chart=chart),
@@ -176,6 +176,9 @@ def _require_chart(names: tuple[str, ...], look: Look) -> None:
         raise InvalidRequest("--chart needs groups", hint="add --by month")
 
 
-def _items(found: Stats[Amount], groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """List the lines of JSONL: the groups, then the others."""
-    return [*groups, *map(others_data, found.others)]
+def _items(
+    found: Stats[Amount], groups: Iterable[Group[Amount] | MonthGroup[Amount]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines of JSONL: the groups, then the others."""
+    yield from map(group_data, groups)
+    yield from map(others_data, found.others)

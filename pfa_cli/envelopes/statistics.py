@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,13 @@ from pfa_cli.envelopes.base import Metadata
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """`pfa stats`; all but the metadata keeps the names of the measures in snake case."""
+    """`pfa stats`; all but the metadata keeps the names of the measures in snake case.
+
+    Groups are written one by one: there may be one for every third record.
+    """
 
     data: dict[str, Any]
-    groups: list[dict[str, Any]]
-    subtotals: list[dict[str, Any]]
-    others: list[dict[str, Any]]
+    groups: Iterable[dict[str, Any]]
+    subtotals: Iterable[dict[str, Any]]
+    others: Iterable[dict[str, Any]]
     metadata: Metadata

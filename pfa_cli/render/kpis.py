@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pfa_core.model.kpi import PERIODS
@@ -39,6 +40,24 @@ _TOTALS = (
 )
 _KINDS = tuple(f"{phase}_{kind}" for phase in PHASES for kind in ("rental", "purchase"))
 _QUANTITIES = tuple(f"{phase}_quantity" for phase in PHASES)
+# Each measure of a cost by where it is in it.
+_OF_COST = {
+    **{
+        f"{phase}_{kind}": f"{phase}.{kind}"
+        for phase in PHASES
+        for kind in ("rental", "purchase", "total")
+    },
+    "variance": "variance",
+    "variance_pct": "variance_pct",
+}
+_OF_FIGURES = {
+    **{name: name for name in _COUNTS},
+    **{name: f"cost.{place}" for name, place in _OF_COST.items()},
+    "draft_impact": "draft_impact",
+    **{name: name for name in _UNCOSTED},
+}
+_cost_values = attrgetter(*_OF_COST.values())
+_figure_values = attrgetter(*_OF_FIGURES.values())
 # How many groups a line stands for.
 GROUP_COUNT = "group_count"
 UNDATED = "undated"
@@ -148,14 +167,14 @@ def group_rows(
 ) -> Iterator[Mapping[str, Any]]:
     """Yield a row for each line: its key, then its measures."""
     for line in group_lines(stats, by, totals=totals):
-        row = dict(zip(by, line.key, strict=True)) | {GROUP_COUNT: line.group_count}
-        yield row | (_flat(line.figures) if line.figures else _flat_line(line))
+        row: dict[str, Any] = dict(zip(by, line.key, strict=True))
+        row[GROUP_COUNT] = line.group_count
+        row.update(_flat(line.figures) if line.figures else _flat_line(line))
+        yield row
 
 
 def _flat(figures: Figures[Amount]) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(figures, name) for name in _COUNTS}
-    uncosted = {name: getattr(figures, name) for name in _UNCOSTED}
-    return values | _flat_cost(figures.cost) | {"draft_impact": figures.draft_impact} | uncosted
+    return dict(zip(_OF_FIGURES, _figure_values(figures), strict=True))
 
 
 def _flat_line(line: GroupLine) -> dict[str, Any]:
@@ -170,9 +189,4 @@ def _flat_quantity(quantity: Quantity | None) -> dict[str, Any]:
 
 
 def _flat_cost(cost: Cost[Amount]) -> dict[str, Any]:
-    values = {
-        f"{phase}_{kind}": getattr(getattr(cost, phase), kind)
-        for phase in PHASES
-        for kind in ("rental", "purchase", "total")
-    }
-    return values | {"variance": cost.variance, "variance_pct": cost.variance_pct}
+    return dict(zip(_OF_COST, _cost_values(cost), strict=True))

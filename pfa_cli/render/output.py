@@ -17,6 +17,7 @@ from pfa_cli.render.plain import plain
 Row = Mapping[str, Any]
 # As in pfa_core.model.formulas, which a list in a pipe does not load.
 _LINE_ENDS = "\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_WRITTEN = frozenset((str, int, type(None)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +184,7 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
     # The writer quotes a cell with a character of its line end, which is cut off again.
     writer = csv.writer(line, lineterminator=_LINE_ENDS)
 
-    def record(cells: Iterable[str]) -> str:
+    def record(cells: Iterable[Any]) -> str:
         line.seek(0)
         line.truncate()
         writer.writerow(cells)
@@ -196,10 +197,15 @@ def _write_csv(sheet: Sheet, look: Look) -> int:
         if isinstance(row, ReadyLine):
             streams.write(f"{row}\n")
             continue
-        cells = [plain(row.get(column)) for column in columns]
-        text = record(cells if shield is None else map(shield, cells))
-        if shield is None and "'" in text:
-            text = record(map(_distinct_from_guarded, cells))
+        values = map(row.get, columns)
+        if shield is None:
+            # The writer writes these as `plain` does.
+            cells = [value if type(value) in _WRITTEN else plain(value) for value in values]
+            text = record(cells)
+            if "'" in text:
+                text = record(map(_distinct_from_guarded, map(plain, cells)))
+        else:
+            text = record(map(shield, map(plain, values)))
         streams.write(text)
     return count
 

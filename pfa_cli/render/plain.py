@@ -9,6 +9,15 @@ from typing import Any
 
 def plain(value: Any) -> str:
     """Format a value: null is empty, numbers keep their digits, no exponent."""
+    kind = type(value)
+    # The first ones are nearly all of a long table.
+    if kind is str:
+        return value
+    if kind is int:
+        return str(value)
+    if kind is Decimal:
+        text = str(value)  # takes a third of what `format` does
+        return text if "E" not in text else format(value, "f")
     if value is None:
         return ""
     if isinstance(value, bool):

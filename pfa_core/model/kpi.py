@@ -14,7 +14,7 @@ from typing import Any, LiteralString, NamedTuple
 
 from pfa_core.model.costing import MONTH_UNIT, WEIGHTS, Costing
 from pfa_core.model.figures import Cost, Figures, PhaseCost
-from pfa_core.model.money import EXACT, NOTHING, ZERO, cents, in_cents, money_days
+from pfa_core.model.money import EXACT, NOTHING, ZERO, cents, in_cents, money_days, quotient
 
 GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
     "category": "category",
@@ -33,6 +33,7 @@ GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
 PERIODS = ("month", "quarter", "year")
 DIMENSIONS = (*GROUP_DIMENSIONS, *PERIODS)
 _HUNDRED = Decimal(100)
+_MONTH = WEIGHTS[MONTH_UNIT]
 
 
 class Tally(dict[str, int]):
@@ -173,7 +174,9 @@ def figures(merged: Sums, baseline: Sums) -> Figures[Decimal]:
         discontinued_count=merged.discontinued,
         funds_transferable_count=merged.transferable,
         draft_count=merged.drafts,
-        total_monthly_rental=cents(EXACT.divide(merged.monthly_rental, WEIGHTS[MONTH_UNIT])),
+        total_monthly_rental=(
+            quotient(merged.monthly_rental, _MONTH) if merged.monthly_rental else NOTHING
+        ),
         total_purchase_cost=cents(merged.purchase_cost),
         cost=costs,
         baseline_cost=theirs,
@@ -195,11 +198,16 @@ def cost(sums: Sums) -> Cost[Decimal]:
 
 def _costed(sums: Sums) -> tuple[Cost[Decimal], Decimal]:
     """Compute the cost of the sums, and their forecast in money-days."""
+    rate_days, purchase = sums.forecast_rate_days, sums.forecast_purchase
     plan = money_days(sums.plan_rate_days, sums.plan_purchase)
-    forecast = money_days(sums.forecast_rate_days, sums.forecast_purchase)
+    planned = _phase(sums.plan_rate_days, sums.plan_purchase, plan)
+    forecast, expected = plan, planned
+    if rate_days != sums.plan_rate_days or purchase != sums.plan_purchase:
+        forecast = money_days(rate_days, purchase)
+        expected = _phase(rate_days, purchase, forecast)
     found = Cost(
-        plan=_phase(sums.plan_rate_days, sums.plan_purchase, plan),
-        forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase, forecast),
+        plan=planned,
+        forecast=expected,
         actual=_phase(sums.actual_rate_days, sums.actual_purchase),
         variance=_difference(forecast, plan),
         variance_pct=_per_cent(forecast, plan),
@@ -226,7 +234,7 @@ def _per_cent(forecast: Decimal, plan: Decimal) -> Decimal:
     if plan <= 0 or forecast == plan:
         return NOTHING
     more = EXACT.subtract(forecast, plan)
-    return cents(EXACT.divide(EXACT.multiply(more, _HUNDRED), plan))
+    return quotient(EXACT.multiply(more, _HUNDRED), plan)
 
 
 def _forecast(sums: Sums) -> Decimal:

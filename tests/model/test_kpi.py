@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from pfa_core.errors import PermissionDenied
 from pfa_core.model.costing import Costing
 from pfa_core.model.figures import Cost, PhaseCost, Stats
 from pfa_core.model.kpi import Sums, Tally, figures, total
-from pfa_core.model.money import cents, days, forecast_money_days, money
+from pfa_core.model.money import RATE_DAYS, cents, days, forecast_money_days, money, quotient
 from tests.factories import record
 from tests.model.strategies import dates
 from tests.model.strategies import money as moneys
@@ -40,6 +42,24 @@ def dec(text: str) -> Decimal:
 def monthly(**sums: Any) -> Sums:
     """Sums over records whose rates are of a month."""
     return Sums(**sums).weighed(MONTHLY, "", "")
+
+
+@given(
+    st.decimals(
+        allow_nan=False, allow_infinity=False, min_value=-(10**60), max_value=10**60, places=6
+    )
+    | st.integers(-(10**9), 10**9).map(lambda halves: RATE_DAYS * halves / 200)
+    | st.integers(-(10**45), 10**45).map(lambda halves: RATE_DAYS * 3 * halves),
+    st.sampled_from((RATE_DAYS, Decimal(7), Decimal(3), Decimal("0.0003"))),
+)
+def test_a_quotient_is_rounded_once_half_up_however_long_it_is(amount, divisor):
+    exact = Fraction(amount) / Fraction(divisor) * 100
+    sign = -1 if exact < 0 else 1
+    expected = sign * floor(abs(exact) + Fraction(1, 2))
+    found = quotient(amount, divisor)
+    assert Fraction(found) * 100 == expected
+    assert str(found) == f"{found:.2f}"
+    assert str(found) != "-0.00"
 
 
 def test_the_worked_example_of_the_field():
