@@ -32,6 +32,12 @@ def at(column: LiteralString) -> LiteralString:
     return _SQL["at"].format(column=column)
 
 
+def created() -> LiteralString:
+    """Compose the text of the time at which a draft was made."""
+    first = _SQL["first_created"]
+    return _SQL["created"].format(first=first, of_first=at(f"({first})"), at=at("m.created_at"))
+
+
 def _at_or_created(column: LiteralString) -> LiteralString:
     return _SQL["at_or_created"].format(column=column, at=at(column))
 
@@ -61,6 +67,7 @@ def _separator(form: LineForm) -> LiteralString:
     return "','" if form is LineForm.CSV else "E'\\t'"
 
 
+_MAY_BE_NULL = ("sessionId", "changeReason", "updatedAt", "committedAt")
 # The columns of a field's line that differ from field to field.
 _VARYING = ("field", "before", "after")
 
@@ -103,8 +110,12 @@ class Composer:
     def row(self, columns: Sequence[str]) -> LiteralString:
         """Compose the row of a draft."""
         cells = self.cells()
-        separator: LiteralString = f", {_separator(self._form)}, "
-        return f"concat({separator.join(cells[column] for column in columns)})"
+        # concat_ws leaves out what is null.
+        written: list[LiteralString] = [
+            f"coalesce({cells[column]}, '')" if column in _MAY_BE_NULL else cells[column]
+            for column in columns
+        ]
+        return f"concat_ws({_separator(self._form)}, {', '.join(written)})"
 
     def _same(self) -> dict[str, LiteralString]:
         return {
@@ -130,7 +141,9 @@ class Composer:
             _SQL["member"].format(object=of, field=field, value=self._of_field(field, "value", of))
             for field in _FIELDS
         ]
-        return _SQL["object"].format(members=", ".join(members))
+        whole = _SQL["object"].format(members=", ".join(members))
+        stored: LiteralString = f"{of}_stored"
+        return whole if self._hidden else _SQL["of_one_field"].format(stored=stored, whole=whole)
 
     def _of_field(
         self, field: LiteralString, block: str, of: LiteralString = "m.delta"

@@ -22,7 +22,7 @@ from pfa_core.model.query import Filters, Query
 from pfa_core.store import modifications
 from pfa_core.store.reads import costs
 from pfa_core.store.reads.filters import TRUE, conditions
-from pfa_core.store.reads.line_parts import BLANK, PRICED, Composer, at, effect, row_of
+from pfa_core.store.reads.line_parts import BLANK, PRICED, Composer, created, effect, row_of
 
 BATCH = 1000
 _SQL = sql.statements("lines")
@@ -77,12 +77,12 @@ def drafts(
     line = composed.draft() if is_json else composed.row(layout.columns)
     statement = _SQL["drafts"].format(
         line=line,
-        at=at("m.created_at"),
+        at=created(),
         delta=composed.object("m.delta") if is_json or "delta" in layout.columns else BLANK,
         fields=composed.assignments() if "fields" in layout.columns else BLANK,
         base=composed.object("m.base") if is_json else BLANK,
         rows=_SQL["rows"].format(
-            beside=_SQL["beside_draft"] if is_json else "",
+            beside=_SQL["beside_draft" if is_json else "beside_row"],
             tables=tables + (_SQL["of_record"] if is_json else ""),
             narrowing=_narrowing(filters),
             order=modifications.order(keys) if keys else _SQL["by_record"],
