@@ -110,6 +110,9 @@ STANDBY_HIDES: Mapping[str, str | dict[str, str]] = {
     "tests/store/test_session.py": {
         "test_a_stream_that_is_broken_off_says_how_far_it_came": _READS,
     },
+    "tests/store/test_strangers.py": {
+        "test_a_search_path_that_leads_elsewhere_is_named": _READS,
+    },
     "tests/test_put_back.py": {
         "test_a_session_of_a_role_that_was_changed_is_left_to_no_test": _READS,
     },
