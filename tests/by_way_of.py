@@ -53,6 +53,7 @@ POOL_HIDES: Mapping[str, str | dict[str, str]] = {
     "tests/store/test_database.py": {
         "test_a_closed_handle_opens_again_when_it_is_used": _SESSIONS,
         "test_a_hint_names_what_named_the_address": _ANSWERS,
+        "test_a_limit_of_a_role_or_a_database_is_given_up_soon_and_named": _LOGINS,
         "test_a_read_whose_session_was_ended_is_read_again": _SESSIONS,
         "test_a_role_whose_connections_are_all_taken_waits_for_one": _LOGINS,
         "test_a_write_whose_session_ends_at_every_commit_is_given_up": _SESSIONS,
