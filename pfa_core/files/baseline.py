@@ -306,7 +306,7 @@ class _TableLines:
         else:
             line = next(self._rest)
             self._forget()
-        if b"\r" in line and b"\r" in line.rstrip(b"\r\n"):
+        if b"\r" in line and b"\r" in line.removesuffix(b"\n").removesuffix(b"\r"):
             self._is_cut, self._unread = True, None
             self._forget()
         self._number += 1

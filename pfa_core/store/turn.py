@@ -14,10 +14,11 @@ class Turns:
 
     A stream that is not read to its end holds it in a suspended generator, which the garbage collector closes in
     whatever thread it runs: an RLock would refuse to be released there, and stay taken for good. The turn ends with
-    the last of its blocks, whichever that is.
+    the last of its blocks, whichever that is. Who waits gets it in the order of asking: the thread that gives it
+    back would else have it again before another one has woken.
 
-    Its state is the set of blocks alone: a signal between two lines finds a block in it or not, never a lock that
-    is taken and that no block gives back.
+    Its state is the blocks that have it and those that wait: a signal between two lines finds a block in it or not,
+    never a lock that is taken and that no block gives back.
     """
 
     def __init__(self) -> None:
@@ -25,6 +26,7 @@ class Turns:
         self._counting = threading.RLock()
         self._ended = threading.Condition(self._counting)
         self._blocks: set[object] = set()
+        self._waiting: dict[object, None] = {}  # in order
         self._holder: int | None = None
 
     @contextmanager
@@ -47,15 +49,19 @@ class Turns:
         me = threading.get_ident()
         # By the lock itself: a condition's own way in is Python, which a signal may end with the lock taken.
         with self._counting:
-            while self._blocks and self._holder != me:
-                self._ended.wait(_LOOK_SECONDS)
-            is_first = not self._blocks
-            self._blocks.add(block)
+            is_first = not (self._blocks and self._holder == me)
+            if is_first:
+                self._waiting[block] = None
+                while self._blocks or next(iter(self._waiting)) is not block:
+                    self._ended.wait(_LOOK_SECONDS)
             self._holder = me
+            self._blocks.add(block)
+            self._waiting.pop(block, None)
             return is_first
 
     def _leave(self, block: object) -> None:
         with self._counting:
             self._blocks.discard(block)
+            self._waiting.pop(block, None)
             if not self._blocks:
-                self._ended.notify()
+                self._ended.notify_all()

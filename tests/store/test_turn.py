@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -78,6 +79,25 @@ def test_threads_take_turns_whatever_they_nest_and_leave_open() -> None:
     assert not any(thread.is_alive() for thread in threads)
     assert most == [1]
     assert is_free(turns)
+
+
+def test_a_turn_is_had_in_the_order_of_asking_however_busy_the_others_are() -> None:
+    turns, ended, had = Turns(), threading.Event(), [0, 0, 0]
+
+    def work(number: int) -> None:
+        while not ended.is_set():
+            with turns.taken():
+                had[number] += 1
+                time.sleep(0.001)
+
+    threads = [in_a_thread(lambda number=number: work(number)) for number in range(3)]
+    deadline = time.monotonic() + 30
+    while sum(had) < 150 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    ended.set()
+    for thread in threads:
+        thread.join(30)
+    assert min(had) > 0.8 * max(had), had
 
 
 def test_an_error_and_an_interrupt_give_the_turn_back() -> None:

@@ -194,7 +194,7 @@ class Recognition:
             # A mark of the byte order counts for nothing at the beginning of a file alone.
             marked = number == 1 and table is None
             text = line.removeprefix(codecs.BOM_UTF8) if marked else line
-            bound.update(text.rstrip(b"\r\n"))
+            bound.update(text.removesuffix(b"\n").removesuffix(b"\r"))
             digest = bound.digest()
             if see and see(digest):
                 same += 1

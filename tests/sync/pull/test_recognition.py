@@ -199,6 +199,25 @@ class TestWhatIsNotRead:
             assert (result.total, result.rejected) == (3, 0)
         assert world.mirror()["P-3"]["description"] == "x\ny"
 
+    @pytest.mark.parametrize("name", ["in.csv", "in.tsv"])
+    @pytest.mark.parametrize("ends", [(b"\r\r\n", b"\n"), (b"\n", b"\r\r\n"), (b"\r\r\n", b"\r\n")])
+    def test_a_carriage_return_in_the_last_cell_comes_and_goes(self, postgres, write, name, ends):
+        separator = b"," if name == "in.csv" else b"\t"
+        header = separator.join(b"pfaId category class source dor description".split()) + b"\n"
+        rows = [b"P-%d Crane A Rental BEO x" % number for number in (1, 2, 3)]
+
+        def after(*ends: bytes) -> Any:
+            with postgres.database(postgres.template()) as url:
+                world = a_world(url)
+                for end in ends:
+                    lines = [row.replace(b" ", separator) + end for row in rows]
+                    pull(world, write(header + b"".join(lines), name))
+                found = world.mirror()
+                world.db.close()
+            return found
+
+        assert after(*ends) == after(ends[-1])
+
     def test_a_fault_behind_lines_that_are_passed_over_is_in_its_line(self, world, write):
         rows = [record(f"P-{n}") for n in range(1, 1205)]
         pull(world, write(table(rows, ","), "in.csv"))
