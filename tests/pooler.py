@@ -121,7 +121,7 @@ def a_pooler(
         _wait(pooler, address, process)
         yield pooler
     finally:
-        process.terminate()
+        process.kill()  # asked to end, it waits for its clients from 1.23 on
         process.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
 

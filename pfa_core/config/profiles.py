@@ -90,7 +90,7 @@ def add_profile(
     """
     if not _NAME.fullmatch(name):
         raise InvalidRequest(
-            f"invalid profile name {name!r}: letters, digits, dots, dashes, 64 at most"
+            f"invalid profile name {name!r}: up to 64 letters, digits, dots, dashes, a letter or digit first"
         )
     checked = {key: checked_value(find_key(key), text) for key, text in values.items()}
     environ = os.environ if environ is None else environ
