@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -73,8 +74,14 @@ def export_organization(
     if copy:
         talk.hint("the copy is suspended where it is imported: it exchanges nothing with PEMS")
     else:
+        # What a pipe's reader has made of it is not known: whether it is kept, and under which name.
+        kept = Path(file).is_file()
+        name = shell.file(file) if kept else "FILE"
+        undone = (
+            "" if kept else f"; if it was not kept, type: pfa org reopen {code} --reason 'not kept'"
+        )
         talk.hint(
-            f"{code} is archived here; on the other side type: pfa org import {shell.file(file)}; import it once"
+            f"{code} is archived here; on the other side type: pfa org import {name}; import it once{undone}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 
 import psycopg
@@ -53,6 +54,21 @@ def test_an_export_into_a_pipe_that_is_not_read_leaves_the_organization_active(r
         ran = ready(*words)
         assert (ran.code, ran.err.endswith(said)) == (141, True), ran.err
     os.close(writing)
+
+
+def test_an_export_into_a_pipe_says_how_to_go_on_where_it_was_not_kept(ready: Pfa) -> None:
+    """As `pfa org export HOLNG >(head -c 10)`: what is short fits into the pipe."""
+    reading, writing = os.pipe()
+    ran = ready("org", "export", "HOLNG", f"/dev/fd/{writing}")
+    os.close(reading)
+    os.close(writing)
+    assert ran.code == 0
+    cure = "pfa org reopen HOLNG --reason 'not kept'"
+    assert ran.err.endswith(
+        f"type: pfa org import FILE; import it once; if it was not kept, type: {cure}\n"
+    )
+    assert ready(*shlex.split(cure)[1:]).code == 0
+    assert ready("draft", "set", "H-002", "model=X").code == 0
 
 
 def test_an_organization_moves_and_each_side_says_what_comes_next(ready: Pfa, other: str) -> None:
