@@ -67,6 +67,7 @@ class FaultCode(StrEnum):
     OLDER_VERSION = "OLDER_VERSION"
     EMPTIED_FIELD = "EMPTIED_FIELD"
     FOREIGN_CURRENCY = "FOREIGN_CURRENCY"
+    OWN_VALUES = "OWN_VALUES"
 
     # Of the record, or the caller's right to it.
     NOT_FOUND = "NOT_FOUND"

@@ -94,6 +94,10 @@ FAULTS = {
         "pull: the record names another currency than the organization's, which refuses them"
         " (`pfa org set --foreign-currency refuse`)"
     ),
+    FaultCode.OWN_VALUES: Meaning(
+        "pull: the row is of a list or sheet with a user's own values over PEMS's",
+        "PEMS's values: pfa list --baseline; edits: pfa draft save FILE",
+    ),
     FaultCode.INVALID_JSON: Meaning("the line is not JSON, or JSON that is refused"),
     FaultCode.INVALID_ENCODING: Meaning("the line is not UTF-8"),
     FaultCode.INVALID_CSV: Meaning("the line has more or fewer cells than the header"),

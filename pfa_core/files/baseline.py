@@ -18,6 +18,7 @@ from pfa_core.files.dialect import (
     refuse_foreign_content,
     table_format,
 )
+from pfa_core.files.own_values import fault_of_element, refuse_sheet, row_check
 from pfa_core.files.reading import (
     MAX_SIZE,
     decode,
@@ -118,6 +119,8 @@ def read_baseline(
 ) -> Iterator[RawRecord | Fault | GridAnswer | Unchanged]:
     """Read the records of one file in order; an invalid line becomes a fault.
 
+    So does one of pfa's own list that shows a user's modifications.
+
     JSONL, CSV and TSV are read line by line; JSON and grid answers whole. UTF-16 is read where its first bytes show
     it, a CSV with other separators where its first line names one, or its header has the key by one alone.
 
@@ -131,7 +134,8 @@ def read_baseline(
 
     Raises:
         NotFound, IoFailure: The file is missing or cannot be read.
-        InvalidData: It is not text in UTF-8 or UTF-16, or as a whole not of its format, or larger than `max_size`.
+        InvalidData: It is not text in UTF-8 or UTF-16, or as a whole not of its format, or larger than `max_size`;
+            or a sheet for editing.
         InvalidRequest: An unknown format, or `nulls` for a file that is not a table.
     """
     if file_format not in FORMATS:
@@ -150,11 +154,12 @@ def read_baseline(
             separator = _separator(decode(first, name, 1), keys) if chosen == "csv" else ","
             given = _TableLines(first, lines, name)
             table = Table(given, name, chosen, nulls=nulls, separator=separator, passing=given)
+            refuse_sheet(table.columns, name)
             if check_header:
                 check_header(table.columns, name)
             if recognizer:
                 given.recognize(recognizer, [chosen, separator, sorted(nulls), table.header])
-            yield from _table_records(table, name, leftovers or Leftovers())
+            yield from _table_records(table, name, leftovers or Leftovers(), keys)
             return
         if nulls:
             raise InvalidRequest(f"nulls are of CSV and TSV, {name} is JSON")
@@ -219,8 +224,7 @@ def _jsonl_records(
             try:
                 text = decode(line, name, number)
                 value = loads_strict(text)
-                bare = _bare(value)
-                yield RawRecord(bare, position, json=text.rstrip() if bare is value else "")
+                yield _record(value, position, text.rstrip())
             except InvalidData as error:
                 yield Fault("", "", FaultCode.INVALID_ENCODING, error.message, position=position)
             except JsonFault as fault:
@@ -230,7 +234,7 @@ def _jsonl_records(
                 )
 
 
-def _json_records(text: str, name: str, chosen: str) -> Iterator[RawRecord | GridAnswer]:
+def _json_records(text: str, name: str, chosen: str) -> Iterator[RawRecord | Fault | GridAnswer]:
     if not text.strip():
         raise InvalidData(f"{name} is empty, nothing was stored")
     try:
@@ -242,7 +246,7 @@ def _json_records(text: str, name: str, chosen: str) -> Iterator[RawRecord | Gri
         return
     records = value if isinstance(value, list) else _inner_list(value, name)
     for number, record in enumerate(records, 1):
-        yield RawRecord(_bare(record), f"{name} record {number}")
+        yield _record(record, f"{name} record {number}")
 
 
 def _inner_list(value: Any, name: str) -> list[Any]:
@@ -256,11 +260,19 @@ def _inner_list(value: Any, name: str) -> list[Any]:
     )
 
 
-def _bare(value: Any) -> Any:
-    """Return the record inside an element of pfa's own list."""
-    if isinstance(value, dict) and isinstance(value.get("data"), dict) and "syncState" in value:
-        return value["data"]
-    return value
+def _record(value: Any, position: str, line: str = "") -> RawRecord | Fault:
+    """Return a record, also that inside an element of pfa's own list.
+
+    An element with a user's modifications is a fault.
+    """
+    if not isinstance(value, dict):
+        return RawRecord(value, position, json=line)
+    fault = fault_of_element(value, position)
+    if fault:
+        return fault
+    if "syncState" in value and isinstance(value.get("data"), dict):
+        return RawRecord(value["data"], position)
+    return RawRecord(value, position, json=line)
 
 
 class _TableLines:
@@ -318,10 +330,11 @@ class _TableLines:
 
 
 def _table_records(
-    table: Table, name: str, leftovers: Leftovers
+    table: Table, name: str, leftovers: Leftovers, keys: Sequence[str]
 ) -> Iterator[RawRecord | Fault | Unchanged]:
     leftovers.columns += table.empty_columns
     columns, places = table.columns, _places_of_record(table.columns)
+    check = row_check(columns, keys)
     try:
         for row in table.rows():
             position = f"{name} line {row.line}"
@@ -329,6 +342,8 @@ def _table_records(
                 yield Unchanged(row.passed)
             elif row.fault:
                 yield Fault("", "", row.code, row.fault, position=position)
+            elif check and (fault := check(row.cells, position)):
+                yield fault
             elif len(places) == len(columns):
                 yield RawRecord(dict(zip(columns, row.cells, strict=True)), position, textual=True)
             else:

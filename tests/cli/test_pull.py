@@ -194,3 +194,63 @@ def test_a_first_pull_and_a_job_are_told_no_next_step(pfa: Pfa) -> None:
     screen = on_terminal("sync", "pull", "--from", path)
     assert (screen.code, "next:" in screen.text) == (3, False)
     assert pull(pfa, rows(monthlyRate=7)).err == ""
+
+
+def listed(pfa: Pfa, name: str, *words: str) -> str:
+    """The records as the program lists them, in a file of that name."""
+    output = name.rpartition(".")[2]
+    ran = pfa("list", "-o", output, *(["--header"] if output == "tsv" else []), *words)
+    assert ran.code == 0
+    path = pfa.folder / name
+    path.write_bytes(ran.out.encode())
+    return str(path)
+
+
+def rate_in_pems(pfa: Pfa, pfa_id: str) -> Any:
+    return pfa("list", "--baseline", "--id", pfa_id, "-o", "json").json["data"][0]["data"][
+        "monthlyRate"
+    ]
+
+
+@pytest.mark.variants(2)
+@pytest.mark.parametrize("name", ["all.csv", "all.jsonl", "all.tsv", "all.json"])
+def test_a_record_with_private_values_in_a_list_is_refused_and_the_others_are_taken(
+    six: Pfa, name: str
+) -> None:
+    assert six("draft", "set", "H-002", "monthlyRate=77777", "--into", "secret").code == 0
+    path = listed(six, name)
+    for _ in range(2):  # what is refused is not recognized later either
+        ran = six("sync", "pull", "--from", path)
+        assert (ran.code, "unchanged  5" in ran.out, "rejected   1" in ran.out) == (3, True, True)
+        assert "  H-002 syncState: is draft: the row has a user's own values" in ran.err
+        assert "[OWN_VALUES]" in ran.err
+        assert "hint: PEMS's values: pfa list --baseline; edits: pfa draft save FILE\n" in ran.err
+    assert rate_in_pems(six, "H-002") == 3044
+    one = listed(six, f"one-{name}", "--id", "H-002")
+    ran = six("sync", "pull", "--from", one)
+    assert (ran.code, "the only record was refused" in ran.err) == (9, True)
+    assert "hint: PEMS's values: pfa list --baseline; edits: pfa draft save FILE\n" in ran.err
+    ran = six("sync", "pull", "--from", listed(six, f"pems-{name}", "--baseline"), "-o", "json")
+    assert (ran.code, ran.json["unchanged"]) == (0, 6)
+    assert six("list", "--id", "H-002", "-o", "json").json["data"][0]["syncState"] == "draft"
+
+
+def test_a_committed_value_in_a_list_is_refused_too(six: Pfa) -> None:
+    assert six("draft", "set", "H-002", "monthlyRate=77777", "--into", "mine").code == 0
+    assert six("commit", "--session", "mine", "--yes").code == 0
+    ran = six("sync", "pull", "--from", listed(six, "one.csv", "--id", "H-002"))
+    assert (ran.code, "syncState: is committed: " in ran.err) == (9, True)
+    assert rate_in_pems(six, "H-002") == 3044
+
+
+@pytest.mark.parametrize("name", ["sheet.csv", "sheet.tsv", "sheet.jsonl"])
+def test_a_sheet_for_editing_is_not_pulled(six: Pfa, name: str) -> None:
+    assert six("draft", "set", "H-002", "monthlyRate=77777", "--into", "secret").code == 0
+    path = str(six.folder / name)
+    assert six("list", "--to", path, "--id", "H-002").code == 0
+    ran = six("sync", "pull", "--from", path)
+    assert ran.code == 9
+    if not name.endswith("jsonl"):
+        assert f"{name} is a sheet for editing (column pfa.seen)" in ran.err
+    assert "hint: PEMS's values: pfa list --baseline; edits: pfa draft save FILE\n" in ran.err
+    assert rate_in_pems(six, "H-002") == 3044

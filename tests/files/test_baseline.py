@@ -9,14 +9,15 @@ from decimal import Decimal
 
 import pytest
 
-from pfa_core.errors import Fault, InvalidData, InvalidRequest, NotFound
+from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest, NotFound
 from pfa_core.files.baseline import GridAnswer, RawRecord, read_baseline
+from pfa_core.model.modification import State
 
 ONE = {"pfaId": "P-1", "monthlyRate": 5500.5}
 TWO = {"pfaId": "P-2", "monthlyRate": None}
 READ_ONE = {"pfaId": "P-1", "monthlyRate": Decimal("5500.5")}
 # As `pfa list -o json` and `-o jsonl` print records.
-LISTED = [{"pfaId": each["pfaId"], "data": each, "syncState": "draft"} for each in (ONE, TWO)]
+LISTED = [{"pfaId": each["pfaId"], "data": each, "syncState": "pristine"} for each in (ONE, TWO)]
 GRID = {"Result": {"ResultData": {"GRID": {"DATA": {"ROW": []}}}}}
 CSV = "pfaId,monthlyRate\nP-1,5500.50\nP-2,\n"
 BOM = b"\xef\xbb\xbf"
@@ -94,10 +95,42 @@ def test_a_record_s_own_field_called_data_is_no_wrapping(tmp_path):
 
 
 def test_what_our_own_csv_adds_to_a_record_is_left_out(tmp_path):
-    own = "pfaId,model,syncState,sessionId,version,modifiedAt,modifiedBy\nP-1,a,draft,s,1,,ann\n"
+    own = "pfaId,model,syncState,sessionId,version,modifiedAt,modifiedBy\nP-1,a,pristine,,1,,\n"
     assert values(read(tmp_path, own, "a.csv")) == [{"pfaId": "P-1", "model": "a"}]
     odd = "pfaId,version\nP-1,7\n"
     assert values(read(tmp_path, odd, "a.csv")) == [{"pfaId": "P-1", "version": "7"}]
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.PRISTINE])
+def test_a_row_with_a_user_s_own_values_is_a_fault(tmp_path, state):
+    def faults(text, name):
+        ((_, found),) = read(tmp_path, text, name)
+        assert isinstance(found, Fault)
+        return found.pfa_id, found.field, found.code, found.message.partition(":")[0]
+
+    expected = ("P-1", "syncState", FaultCode.OWN_VALUES, f"is {state}")
+    own = f"pfaId,model,syncState,sessionId,version,modifiedAt,modifiedBy\nP-1,a,{state},s,1,,ann\n"
+    assert faults(own, "a.csv") == expected
+    assert faults(f"Sync State,pfa_id,model\n{state.upper()} ,P-1,a\n", "a.csv") == expected
+    listed = {"pfaId": "P-1", "data": ONE, "syncState": state}
+    assert faults(json.dumps(listed) + "\n", "a.jsonl") == expected
+    assert faults(json.dumps({"data": [listed]}), "a.json") == expected
+    assert faults(json.dumps({**ONE, "syncState": state}), "a.json") == expected
+
+
+def test_a_field_of_pems_that_is_called_as_a_mark_is_kept(tmp_path):
+    text = "pfaId,syncState\nP-1,ok\n"
+    assert values(read(tmp_path, text, "a.csv")) == [{"pfaId": "P-1", "syncState": "ok"}]
+
+
+def test_a_sheet_for_editing_is_refused_whole(tmp_path):
+    for name, separator in (("a.csv", ","), ("a.tsv", "\t"), ("a.csv", ";")):
+        text = separator.join(["pfaId", "model", "PFA.seen"]) + "\n"
+        with pytest.raises(InvalidData, match="is a sheet for editing") as caught:
+            read(tmp_path, text, name)
+        assert "pfa draft save" in caught.value.hint
+    ((_, found),) = read(tmp_path, json.dumps({**ONE, "pfa.seen": "{}"}), "a.json")
+    assert (found.field, found.code) == ("pfa.seen", FaultCode.OWN_VALUES)
 
 
 def test_one_bare_record_is_a_list_of_one(tmp_path):

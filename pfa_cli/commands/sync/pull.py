@@ -278,7 +278,7 @@ def _missing(result: PullResult, *, from_pems: bool, dry_run: bool) -> str:
 
 def _report_rejected(call: Invocation, talk: Talk, result: PullResult) -> int:
     shown = result.faults[:SHOWN_FAULTS]
-    hints: list[str] = []
+    hints = [with_options(result.hint)] if result.hint else []
     if result.rejected > len(shown) and not call.dry_run:
         hints.append(
             f"the first {len(shown)} are shown; all of them: pfa sync show {result.run_id}"

@@ -198,7 +198,7 @@ def _result(
         faults=[*intake.faults, *stored.older][:MAX_FAULTS],
         message="; ".join(filter(None, texts)),
         code=code,
-        hint=hint,
+        hint="; ".join(filter(None, (hint, intake.hint))),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pfa_core import exact_json
 from pfa_core.errors import Fault, FaultCode, InvalidData
 from pfa_core.files.baseline import RawRecord, Unchanged
+from pfa_core.files.own_values import OWN_VALUES_HINT
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import (
     FOREIGN,
@@ -112,6 +113,7 @@ class Intake:
 
     def __post_init__(self) -> None:
         self._rows = TextRows(self.organization_id, exact_json.dumps)
+        self._has_own_values = False
         self._unknown: set[str] = set()
         self._blank: set[str] = set()
         self._layout: Layout | None = None
@@ -185,22 +187,28 @@ class Intake:
         """Count a refusal, and keep the first thousand."""
         self.rejected += 1
         self.foreign += fault.code == FOREIGN
+        self._has_own_values |= fault.code == FaultCode.OWN_VALUES
         if len(self.faults) < MAX_FAULTS:
             self.faults.append(fault)
+
+    @property
+    def hint(self) -> str:
+        """Return what helps where rows are refused for whose values they have, else empty."""
+        return OWN_VALUES_HINT if self._has_own_values else ""
 
     def require_some(self, accepted: int) -> None:
         """Refuse a pull whose records are all refused: the source is not the intended one."""
         if not self.rejected or accepted:
             return
-        foreign = self.foreign == self.rejected
+        hint = self.hint
+        if self.foreign == self.rejected:
+            hint = f"they belong to another organization than {self.organization_id}"
         refused = (
             f"all {self.rejected:,} records were" if self.rejected > 1 else "the only record was"
         )
         raise InvalidData(
             f"{refused} refused, the mirror is unchanged",
-            hint=f"they belong to another organization than {self.organization_id}"
-            if foreign
-            else "",
+            hint=hint,
             details=self.mask.faults(self.faults[:MAX_DETAILS]),
         )
 

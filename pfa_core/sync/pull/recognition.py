@@ -33,6 +33,7 @@ _RULES = (
     "exact_json.py",
     "files/baseline.py",
     "files/dialect.py",
+    "files/own_values.py",
     "files/reading.py",
     "pems/services/grid.py",
     "pems/profile.py",
