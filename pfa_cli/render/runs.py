@@ -18,9 +18,13 @@ PULL_COUNTS = ("total", "inserted", "updated", "unchanged", "missing", "rejected
 PUSH_COUNTS = ("total", "synced", "altered", "rejected", "conflicts", "retrying")
 
 
-def pull_text(result: PullResult, look: Look) -> str:
-    """Format the counts of a pull, one a line."""
-    return _counted(result, PULL_COUNTS, look)
+def pull_text(result: PullResult, look: Look, *, from_pems: bool) -> str:
+    """Format the counts of a pull, one a line.
+
+    Files mark nothing as missing: without that number.
+    """
+    names = PULL_COUNTS if from_pems else [name for name in PULL_COUNTS if name != "missing"]
+    return _counted(result, names, look)
 
 
 def passed_over(result: PullResult) -> list[str]:
@@ -74,10 +78,14 @@ def sent(result: PushResult) -> str:
 def run_counts(run: Run, *, total: bool = True) -> str:
     """Format the counts of a run that are not zero.
 
+    Files mark nothing as missing: without that number.
+
     Args:
         total: The total too, where others are its parts.
     """
     found = {name: number for name, number in run.counts.items() if number}
+    if run.is_of_files:
+        found.pop("missing", None)
     if not total and len(found) > 1:
         found.pop("total", None)
     return ", ".join(f"{name} {number:,}" for name, number in found.items())

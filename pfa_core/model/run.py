@@ -82,6 +82,14 @@ class Run:
     kind: RunKind = RunKind.FULL
     since: datetime | None = None
 
+    @property
+    def is_of_files(self) -> bool:
+        """Return whether it is a pull from files.
+
+        Their names have no folders, and thus no `//`; the address of PEMS has one.
+        """
+        return self.direction is Direction.PULL and "//" not in self.source
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:

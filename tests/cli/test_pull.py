@@ -105,11 +105,11 @@ def test_what_holds_no_records_is_no_completed_pull(
 def test_a_pull_from_files_says_that_it_marks_nothing(six: Pfa) -> None:
     ran = pull(six, rows()[:2])
     assert ran.code == 0
-    hint = (
-        "4 records of the mirror not among those stored: unchanged, a pull from files marks nothing"
-    )
+    hint = "4 other records of the mirror are as before: a file marks nothing as missing\n"
     assert hint in ran.err
     assert "marked as missing" not in ran.err
+    hint = "1 other record of the mirror is as before: a file marks nothing as missing\n"
+    assert hint in pull(six, rows()[:5]).err
 
 
 def test_pems_without_a_record_marks_nothing_unless_allowed(
@@ -254,3 +254,13 @@ def test_a_sheet_for_editing_is_not_pulled(six: Pfa, name: str) -> None:
         assert f"{name} is a sheet for editing (column pfa.seen)" in ran.err
     assert "hint: PEMS's values: pfa list --baseline; edits: pfa draft save FILE\n" in ran.err
     assert rate_in_pems(six, "H-002") == 3044
+
+
+def test_a_pull_from_files_has_no_number_of_missing_records_for_people(six: Pfa) -> None:
+    ran = pull(six, rows()[:2])
+    assert (ran.code, "missing " in ran.out) == (0, False)
+    run = pull(six, rows()[:2], "-o", "json").json
+    assert run["missing"] == 4
+    assert "missing" not in six("sync", "runs").out
+    assert "missing" not in six("sync", "show", run["runId"]).err
+    assert six("sync", "runs", "-o", "json").json["data"][0]["counts"]["missing"] == 4

@@ -196,7 +196,7 @@ def pull(
         progress.say_rate(result.total)
     call.learn(RUN, filter(None, [result.run_id]))
     learn_mirror(call, result.inserted + result.updated)
-    _show_pull(call, talk, result)
+    _show_pull(call, talk, result, from_pems=not files)
     _say_next(call, talk, result)
     code = _report(call, talk, result, from_pems=not files)
     return stop.exit_code or code
@@ -213,7 +213,7 @@ def _instant(text: str | None) -> datetime | None:
         ) from None
 
 
-def _show_pull(call: Invocation, talk: Talk, result: PullResult) -> None:
+def _show_pull(call: Invocation, talk: Talk, result: PullResult, *, from_pems: bool) -> None:
     if result.faults:
         talk.mask(result)
     look = call.look(Format.TABLE)
@@ -227,7 +227,7 @@ def _show_pull(call: Invocation, talk: Talk, result: PullResult) -> None:
         columns=COLUMNS,
         items=[item],
         envelope=pulled(result, seconds=call.seconds, masked=talk.masked or None),
-        text=lambda: pull_text(result, look),
+        text=lambda: pull_text(result, look, from_pems=from_pems),
     )
     show(sheet, look)
     talk.note_dry_run()
@@ -268,9 +268,11 @@ def _report(call: Invocation, talk: Talk, result: PullResult, *, from_pems: bool
 
 
 def _missing(result: PullResult, *, from_pems: bool, dry_run: bool) -> str:
-    missing = f"{count(result.missing, 'record')} of the mirror not among those stored"
     if not from_pems:
-        return f"{missing}: unchanged, a pull from files marks nothing as missing"
+        others = f"{count(result.missing, 'other record')} of the mirror"
+        verb = "is" if result.missing == 1 else "are"
+        return f"{others} {verb} as before: a file marks nothing as missing"
+    missing = f"{count(result.missing, 'record')} of the mirror not among those stored"
     if dry_run:
         return f"{missing}: a pull marks them as missing"
     return f"{missing}: marked as missing, kept until PEMS has them again"
