@@ -622,6 +622,7 @@ DAMAGES = st.fixed_dictionaries(
         "older": 0,
     }
 )
+@example({"source": "json", "cut": 10, "gone": {"pemsVersion"}, "blank": {"model": 0}, "older": 1})
 def test_whatever_a_source_lost_no_value_is_lost_in_silence(
     world: World, tmp_path: Path, damage: dict[str, Any]
 ) -> None:
@@ -644,7 +645,7 @@ def test_whatever_a_source_lost_no_value_is_lost_in_silence(
         for name, value in row.items():
             now, gone = after[pfa_id].get(name), name in {*damage["gone"], *damage["blank"]}
             if value not in (None, "", False) and (
-                now in (None, "", False) or (gone and now != value)
+                now in (None, "", False) or (gone and now not in (value, "old"))
             ):
                 lost[name] = lost.get(name, 0) + 1
             elif name not in ("pemsVersion", "hasActuals", "hasPlan"):
