@@ -51,7 +51,7 @@ def report(org: str | None, by: str, top: int | None, *, baseline: bool) -> str:
         "",
         f"{whole.total_records:,} records, forecast {money(whole.cost.forecast.total)}, "
         f"variance {money(whole.cost.variance)} ({whole.cost.variance_pct:+.2f} %), "
-        f"of it by drafts {money(whole.draft_impact)}.",
+        f"of it by changes not in PEMS yet {money(whole.draft_impact)}.",
         "",
         f"| {by} | records | plan | forecast | variance | % |",
         "|---|---:|---:|---:|---:|---:|",

@@ -54,7 +54,7 @@ def delay(org: str | None, area: str, days: int, *, dry_run: bool) -> None:
     print(f"{len(saved.saved)} of {before.total_records} records in {area} move by {days} days")
     print(f"session   {session}{' (rolled back)' if dry_run else ''}")
     print(f"forecast  {before.cost.forecast.total:,} → {after.cost.forecast.total:,}")
-    print(f"variance  {after.cost.variance:+,}, of it by your drafts {after.draft_impact:+,}")
+    print(f"variance  {after.cost.variance:+,}, of it by your changes {after.draft_impact:+,}")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def test_weather_delay_moves_what_is_still_ahead(tmp_path: Path) -> None:
         "2 of 3 records in Silo 4 move by 14 days",
         "session   weather-silo4",
         "forecast  12,000.00 → 12,000.00",
-        "variance  +3,000.00, of it by your drafts +0.00",
+        "variance  +3,000.00, of it by your changes +0.00",
     ]
 
 

@@ -20,7 +20,9 @@ DAILY, EXCHANGE, ADMINISTRATION = "Daily work", "Exchange with PEMS", "Administr
 COMMANDS = {
     "list": Entry("records", "List merged records: PEMS values with your modifications applied."),
     "show": Entry("records", "Show records field by field: PEMS value, your value, merged value."),
-    "stats": Entry("stats", "Sum counts and costs: plan, forecast, actual, variance, your drafts."),
+    "stats": Entry(
+        "stats", "Sum counts and costs: plan, forecast, actual, variance, your changes."
+    ),
     "status": Entry("status", "Show drafts, pending changes, conflicts and the next step."),
     "draft": Entry("drafts", "Write drafts: private changes over the PEMS values."),
     "session": Entry("session", "Manage sessions of drafts: list them, choose the current one."),

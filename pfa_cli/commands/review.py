@@ -133,7 +133,7 @@ def show_records(
     if not first:
         talk.say("no differences to PEMS")
     elif top is not None and totals.record_count > top:
-        largest = f"the {count(top, 'record')} with the largest effect of "
+        largest = f"the {count(top, 'record')} with the largest effect; in all: "
         talk.say(largest + sums_text(totals.record_count, totals.field_count, totals.cost_effect))
     else:
         talk.say(sums_text(totals.record_count, totals.field_count, totals.cost_effect))

@@ -93,7 +93,7 @@ def stats(
         bool, typer.Option("--chart", help="Groups as a bar chart, in a pipe of plain characters.")
     ] = False,
 ) -> None:
-    """Sum counts and costs: plan, forecast, actual, variance, your drafts.
+    """Sum counts and costs: plan, forecast, actual, variance, your changes.
 
     Costs leave out discontinued and funds-transferable records, and those of another currency than the
     organization's; a rental that lacks a date or its rate costs 0. The report says how many these are.

@@ -150,7 +150,10 @@ TERMS = {
     "discontinued": Meaning("cancelled; left out of costs", "pfa list --discontinued"),
     "DOR": Meaning("who carries the cost: BEO or PROJECT; the field dor"),
     "draft": Meaning("your private change over a record of PEMS", "pfa draft set ID FIELD=VALUE"),
-    "draft impact": Meaning("what all of your changes add to the forecast's cost", "pfa stats"),
+    "draft impact": Meaning(
+        "what your changes that are not in PEMS yet, drafted or committed, add to the forecast's cost",
+        "pfa stats",
+    ),
     "dry run": Meaning("the same work, rolled back at the end: -n on every command that writes"),
     "embedded server": Meaning("the PostgreSQL that pfa starts by itself", "pfa db status"),
     "end date": Meaning("the first day without the equipment: ends are exclusive"),

@@ -30,7 +30,7 @@ _BAR = 8
 _LONG_BAR = 20
 _SIDE = 5  # of the bar of a variance
 # Which figures of a group matter most, for narrow terminals.
-_RANKED = ("forecast", "variance", "%", "plan", "share", "records", "your drafts", "actual")
+_RANKED = ("forecast", "variance", "%", "plan", "share", "records", "your changes", "actual")
 # What --columns takes for a heading.
 _KEYS = {
     "records": "total_records",
@@ -38,9 +38,9 @@ _KEYS = {
     **{phase: f"{phase}_total" for phase in PHASES},
     "variance": "variance",
     "%": "variance_pct",
-    "your drafts": "draft_impact",
+    "your changes": "draft_impact",
 }
-_SIGNED = ("variance", "%", "your drafts")
+_SIGNED = ("variance", "%", "your changes")
 _BARS = (
     Column(name="share", kind=Kind.BAR, rank=_RANKED.index("share") + 1),
     Column(name="under|over", kind=Kind.BAR, rank=len(_RANKED) + 9),
@@ -110,7 +110,7 @@ def _differences(figures: Figures[Amount]) -> list[tuple[str, str]]:
             "variance (+ = over plan)",
             _by_sign(f"{signed(figures.cost.variance)} ({percent})"),
         ),
-        ("of it by your drafts", _by_sign(signed(figures.draft_impact))),
+        ("of it by your changes", _by_sign(signed(figures.draft_impact))),
     ]
 
 

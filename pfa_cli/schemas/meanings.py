@@ -69,8 +69,14 @@ _EVERYWHERE: dict[str, str | Meaning] = {
     "discardedCount": ("drafts discarded", COUNT),
     "discontinued_count": ("discontinued records", COUNT),
     "dor": "who carries the cost",
-    "draft_count": ("records with a modification of the user", COUNT),
-    "draft_impact": ("forecast total with the user's drafts, less without", MONEY),
+    "draft_count": (
+        "records that show a draft of the user; changes already committed are not counted",
+        COUNT,
+    ),
+    "draft_impact": (
+        "forecast total with what the user changed and PEMS has not yet, drafts and committed, less without",
+        MONEY,
+    ),
     "drafts": ("drafts of the user", COUNT),
     "duration": ("time of the run", SECONDS),
     "emptied": "PFA ids of drafts that were removed: nothing is left to change",

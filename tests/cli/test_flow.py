@@ -342,6 +342,11 @@ def test_stats_move_with_my_drafts_but_the_plan_does_not(ready: Pfa, weather: st
         {"category": "Loader", "areaSilo": "Jetty"},
     ]
     assert "variance" in ready("stats").out
+    assert "drafted by you      2\n" in ready("stats").out
+    ready("commit")
+    committed = ready("stats").out  # what is not in PEMS yet moves the forecast still
+    assert "drafted by you      0\n" in committed
+    assert f"of it by your changes     {after['draft_impact']:+,.2f}" in committed
     assert ready("stats", "--baseline", "-o", "json").json["data"]["draft_impact"] == 0
 
 

@@ -120,7 +120,7 @@ def test_a_table_names_the_undated(ready: Pfa) -> None:
     lines = ready("stats", "--by", "month", "-o", "table").lines
     at = lines.index("4 groups")
     assert " ".join(lines[at + 2].split()) == (
-        "month in plan in forecast in actual plan forecast actual variance % your drafts"
+        "month in plan in forecast in actual plan forecast actual variance % your changes"
     )
     assert [line.split()[0] for line in lines[at + 4 :]] == [
         "2026-01",

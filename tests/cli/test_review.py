@@ -112,7 +112,7 @@ class TestRecords:
         assert any(effect < 0 for effect in every.values())
         assert found["summary"]["costEffect"] == sum(every.values())  # of all, not of the four
         said = drafted("diff", "--top", "3").err
-        assert said.startswith("the 3 records with the largest effect of 8 records, ")
+        assert said.startswith("the 3 records with the largest effect; in all: 8 records, ")
 
     def test_names_alone_and_once(self, drafted: Pfa) -> None:
         assert drafted("commit", "--session", "weather").code == 0
@@ -207,7 +207,7 @@ class TestOptionsTogether:
     def test_a_limit_under_top_is_the_number_that_is_named(self, drafted: Pfa) -> None:
         ran = drafted("diff", "--top", "3", "--limit", "1")
         assert len(ran.lines) == len(drafted("diff", "--top", "1").lines)
-        assert "the 1 record with the largest effect of 7 records" in ran.err
+        assert "the 1 record with the largest effect; in all: 7 records" in ran.err
 
     def test_names_are_alone_in_a_table_of_a_file_too(self, drafted: Pfa) -> None:
         lines = drafted("diff", "--name-only", "-o", "csv").lines

@@ -94,7 +94,7 @@ def test_fish_offers_the_values_themselves(line: str, expected: list[str], tmp_p
 def test_fish_shows_what_a_command_does(tmp_path: Path) -> None:
     shells.needs("fish")
     rows = shells.fish("pfa stat", tmp_path, described=True)
-    assert "stats\tSum counts and costs: plan, forecast, actual, variance, your drafts." in rows
+    assert "stats\tSum counts and costs: plan, forecast, actual, variance, your changes." in rows
 
 
 @pytest.mark.variants(1)
