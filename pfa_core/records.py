@@ -199,7 +199,7 @@ def show_records(tx: Tx, ids: Sequence[str]) -> list[RecordDetail]:
 def suggest_value(tx: Tx, filters: Filters) -> str:
     """Suggest a value for filters that match nothing.
 
-    Says which value is unknown, and which known one is most similar.
+    Says which value is unknown, and which known one is most similar; of a session also that it is unknown.
     """
     from pfa_core.store.suggestions import suggest
 

@@ -672,6 +672,7 @@ class TestNearestValue:
             ({"area_silo": ("Silo4",)}, ("area-silo", "Silo4", "Silo 4")),
             ({"class_": ("Lfting",)}, ("class", "Lfting", "Lifting")),
             ({"id": ("P-11",)}, ("id", "P-11", "P-1")),
+            ({"session": ("absent",)}, ("ann has no session 'absent'",)),
         ],
     )
     def test_the_value_that_exists_nowhere_is_named_with_its_nearest(

@@ -123,15 +123,16 @@ def diff(
     if first:
         talk.say(sums_text(totals.record_count, totals.field_count, totals.cost_effect))
     else:
-        _say_nothing_found(call, talk, filters, narrowed=filters is not asked)
+        _say_nothing_found(call, talk, filters, asked)
     return DIFFERS if exit_code and totals.field_count else 0
 
 
-def _say_nothing_found(call: Invocation, talk: Talk, filters: Filters, *, narrowed: bool) -> None:
+def _say_nothing_found(call: Invocation, talk: Talk, filters: Filters, asked: Filters) -> None:
     talk.say("no differences to PEMS")
     states = filters.state or OVERLAYING
+    narrowed = filters is not asked
     if not (narrowed and hint_other_sessions(call, talk, states, "pfa diff")):
-        hint_nothing_found(call, talk, filters, "")
+        hint_nothing_found(call, talk, asked, "")
 
 
 def _found(

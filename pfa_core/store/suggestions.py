@@ -21,8 +21,13 @@ def suggest(conn: Connection[Any], principal: Principal, filters: Filters) -> st
     """Suggest a known value for one that no record has.
 
     Returns:
-        The suggestion; '' where all exist or none is similar.
+        The suggestion; '' where all exist or none is similar. An unknown session is named in any case: without its
+        changes sums of it are 0, as of one that costs nothing.
     """
+    for session_id in filters.session:
+        if not modifications.states_of_session(conn, principal, session_id):
+            like = like_session(conn, principal, session_id)
+            return f"{principal.user_id} has no session {session_id!r}{like}"
     for name, field, value in _wanted(filters):
         similar = _similar(conn, principal, field, value)
         if similar:

@@ -89,7 +89,7 @@ def list_drafts(
         states = filters.state or (State.DRAFT,)
         if not (narrowed and hint_other_sessions(call, talk, states, "pfa draft list")):
             hint_nothing_found(
-                call, talk, filters, "no drafts; write some: pfa draft save, set or shift"
+                call, talk, asked, "no drafts; write some: pfa draft save, set or shift"
             )
 
 
