@@ -18,7 +18,7 @@ class Entry(NamedTuple):
 DAILY, EXCHANGE, ADMINISTRATION = "Daily work", "Exchange with PEMS", "Administration"
 
 COMMANDS = {
-    "list": Entry("records", "List merged records: PEMS values with your modifications applied."),
+    "list": Entry("records", "List merged records: PEMS values with your changes applied."),
     "show": Entry("records", "Show records field by field: PEMS value, your value, merged value."),
     "stats": Entry(
         "stats", "Sum counts and costs: plan, forecast, actual, variance, your changes."
@@ -42,9 +42,7 @@ COMMANDS = {
     "blame": Entry("blame", "Show where each value of a record comes from: who, when, which run."),
     "commit": Entry("lifecycle", "Commit drafts, all or none; they wait for the next push."),
     "discard": Entry("lifecycle", "Discard drafts; the audit trail keeps their content."),
-    "uncommit": Entry(
-        "lifecycle", "Turn committed modifications back into drafts before they are sent."
-    ),
+    "uncommit": Entry("lifecycle", "Turn committed changes back into drafts before they are sent."),
     "restore": Entry(
         "restore", "Restore discarded drafts, all or none; the newest of each record."
     ),

@@ -167,7 +167,7 @@ def uncommit(
     view: ViewName = None,
     everything: Everything = False,
 ) -> None:
-    """Turn committed modifications back into drafts before they are sent."""
+    """Turn committed changes back into drafts before they are sent."""
     given = Given(session=session, ids=ids, where=where, view=view, everything=everything)
     selection = given.required(call, talk, "uncommit")
     database, principal = call.open()
@@ -182,7 +182,9 @@ def uncommit(
         ),
         columns=VERSIONS,
     )
-    talk.done(f"{count(number, 'modification')} turned back into drafts")
+    talk.done(
+        f"{count(number, 'change')} turned back into {'a draft' if number == 1 else 'drafts'}"
+    )
 
 
 @command(
@@ -241,7 +243,7 @@ def _say_committed(call: Invocation, talk: Talk, result: CommitResult) -> None:
     if result.already_committed and not result.committed:
         talk.say(
             f"session {result.session_id} is already committed:"
-            f" {count(result.already_committed, 'modification')}"
+            f" {count(result.already_committed, 'change')}"
         )
         return
     talk.done(f"{count(len(result.committed), 'draft')} committed")
@@ -250,7 +252,8 @@ def _say_committed(call: Invocation, talk: Talk, result: CommitResult) -> None:
         say_next_push(call, talk, suspended=result.suspended, options=over)
     kept = {item.pfa_id for item in result.kept}
     if agreed := [pfa_id for pfa_id in result.settled if pfa_id not in kept]:
-        talk.say(f"{count(len(agreed), 'draft')} removed: PEMS already has their values")
+        whose = "its" if len(agreed) == 1 else "their"
+        talk.say(f"{count(len(agreed), 'draft')} removed: PEMS already has {whose} values")
     if kept:
         _say_kept(talk, result)
 

@@ -72,7 +72,7 @@ def list_records(
     paging: Paging,
     *,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="PEMS values, without your modifications.")
+        bool, typer.Option("--baseline", help="PEMS values, without your changes.")
     ] = False,
     to: Annotated[
         str | None,
@@ -83,7 +83,7 @@ def list_records(
         ),
     ] = None,
 ) -> None:
-    """List merged records: PEMS values with your modifications applied.
+    """List merged records: PEMS values with your changes applied.
 
     json holds one page; jsonl, csv, tsv, xlsx and ids have every matching record; a table shows 50.
     planCost, forecastCost, actualCost and variance are what a record adds to the sums of `pfa stats`: in tables

@@ -87,7 +87,7 @@ def stats(
         typer.Option("--to", metavar="PERIOD", help="Costs up to the end of this one."),
     ] = None,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="PEMS values, without your modifications.")
+        bool, typer.Option("--baseline", help="PEMS values, without your changes.")
     ] = False,
     chart: Annotated[
         bool, typer.Option("--chart", help="Groups as a bar chart, in a pipe of plain characters.")

@@ -37,7 +37,7 @@ _REQUIRED = re.compile(r"[\w.-]+")
     app,
     "status",
     examples=("pfa status", "pfa status --exit-code > /dev/null || pfa commit --all"),
-    exit_codes="10 with --exit-code when some of your modifications are not in PEMS yet.",
+    exit_codes="10 with --exit-code when some of your changes are not in PEMS yet.",
     columns=_SESSION_COLUMNS,
 )
 def status(
@@ -45,7 +45,10 @@ def status(
     talk: Talk,
     *,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 10 when you have modifications.")
+        bool,
+        typer.Option(
+            "--exit-code", help="Exit with 10 when some of your changes are not in PEMS yet."
+        ),
     ] = False,
 ) -> int:
     """Show drafts, pending changes, conflicts and the next step."""

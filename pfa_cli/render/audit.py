@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from pfa_cli.render.humanize import MASKED, count
 from pfa_cli.render.plain import plain
-from pfa_core.model.audit import Action
+from pfa_core.model.audit import Action, Direction
 from pfa_core.model.record import in_field_order
 from pfa_core.model.rights import MONEY
 
 if TYPE_CHECKING:
     from pfa_core.audit.verify import LogReport
     from pfa_core.model.audit import LogEntry
+
+# Entries of a run itself: its start, and its end with counts. A push has one kind only.
+_OF_RUNS = (Action.BEGIN, Action.PULL, Action.PUSH)
 
 
 def change_text(entry: LogEntry) -> str:
@@ -25,6 +28,8 @@ def change_text(entry: LogEntry) -> str:
         return _override_text(after)
     if entry.action == Action.ARCHIVE:
         return _archive_text(after)
+    if entry.action in _OF_RUNS and entry.pfa_id is None:
+        return _changes(entry, {}, _of_run(after))
     if "view" not in whole:
         return _changes(entry, before, after)
     named = f"{'shared ' if whole.get('shared') else ''}view {plain(whole['view'])}"
@@ -51,6 +56,16 @@ def _changes(
             or _hidden(entry, name)
         )
     )
+
+
+def _of_run(after: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out empty values, counts of zero and the kind of a push."""
+    of_push = after.get("direction") == Direction.PUSH
+    return {
+        name: value
+        for name, value in after.items()
+        if value is not None and value != 0 and not (of_push and name == "kind")
+    }
 
 
 def _override_text(after: Mapping[str, Any]) -> str:

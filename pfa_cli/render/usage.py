@@ -11,6 +11,8 @@ _OF_OPTION = re.compile(
     r"Invalid value for '?(?P<option>[^':]+)'?(?: / '[^']+')*: (?P<why>.+)", re.DOTALL
 )
 _EXTRA = re.compile(r"(?:Got )?unexpected extra argument(?:s|\(s\))? \((?P<words>.+)\)")
+# Of a word without a similar option; of several letters after one dash only the unknown one is named.
+_UNKNOWN_OPTION = re.compile(r"No such option: \S+")
 # What takes the argument that a command does not.
 _INSTEAD = {"pfa fields": "pfa explain"}
 _WORDS = (
@@ -37,7 +39,19 @@ def hint(message: str, context: Any) -> str:
         return "type: " + ", or ".join(
             " ".join(f"{name} {shell.word(word)}" for word in extra) for name in options
         )
+    if _UNKNOWN_OPTION.fullmatch(message) and (argument := _argument(context.command)):
+        return f"type: {path} --help; an argument that begins with a dash: {path} -- {argument}"
     return f"type: {path} --help"
+
+
+def _argument(command: Any) -> str:
+    """Name the command's first argument; empty for none."""
+    names = (
+        (param.metavar or param.name or "").strip("[].").upper()
+        for param in command.params
+        if param.param_type_name == "argument"
+    )
+    return next(names, "")
 
 
 def in_our_words(message: str) -> str:

@@ -361,10 +361,14 @@ def test_commit_uncommit_discard_go_round(ready: Pfa, weather: str) -> None:
     assert versions == [("H-002", 2), ("H-004", 2)]
     again = ready("commit", "--session", "weather", "-o", "json")
     assert (again.code, again.json["committedCount"]) == (0, 0)
-    assert "is already committed" in again.err
+    assert "session weather is already committed: 2 changes\n" in again.err
     assert ready("list", "--state", "committed", "-o", "ids").lines == ["H-002", "H-004"]
     assert ready("discard", "--session", "weather").code == 7
-    assert ready("uncommit", "--session", "weather", "-o", "json").json["uncommittedCount"] == 2
+    assert "1 change turned back into a draft\n" in ready("uncommit", "--id", "H-002").err
+    ready("commit", "--id", "H-002")
+    back = ready("uncommit", "--session", "weather", "-o", "json")
+    assert back.json["uncommittedCount"] == 2
+    assert "2 changes turned back into drafts\n" in back.err
     dropped = ready("discard", "--session", "weather", "-o", "json")
     assert (dropped.json["discardedCount"], dropped.json["discarded"]) == (2, ["H-002", "H-004"])
     assert ready("commit").code == 6

@@ -46,7 +46,7 @@ _AS_IT_IS = {
     *("near", "near or LIST", "meant", "options", "_COUNTED", "of_command[-1]", "command"),
     *("found[number][0]", "field.field", "','.join(report.calendar_by)", "within", "where"),
     *("_INSTEAD[path]", "path", "'' if result.redone else '--redo '", "'|'.join(SHELLS)"),
-    "pfa_cli/commands/completion.py: name",
+    *("pfa_cli/commands/completion.py: name", "argument"),
     # made of words that were written for a shell
     *("kept", "names", "given", "session", "entries", "named", "used", "typed", "hint"),
     *("_of(profile)", "_of(settings.profile)", "_name_another(settings.profile)", "_id(entry)"),
@@ -103,6 +103,13 @@ def _commands(source: str) -> Iterator[tuple[int, str, str]]:
         (["discard", "H-001"], 2, "hint: type: --id H-001, or --session H-001\n"),
         (["commit", "H-001", "H-002"], 2, "hint: type: --id H-001 --id H-002, or --session H-001"),
         (["draft", "shift", "7", "H-001"], 2, "hint: type: --id H-001, or --session H-001\n"),
+        (
+            ["show", "-x"],
+            2,
+            "hint: type: pfa show --help; an argument that begins with a dash: pfa show -- PFA_ID\n",
+        ),
+        (["show", "--outptu", "json"], 2, "hint: type: pfa show --help\n"),
+        (["status", "-x"], 2, "hint: type: pfa status --help\n"),
         (["fields", "monthlyRate"], 2, "hint: type: pfa explain monthlyRate\n"),
         (["version", "H-001"], 2, "hint: type: pfa version --help\n"),
         (["help", "set"], 2, "hint: type: pfa help draft set\n"),

@@ -45,6 +45,9 @@ def test_the_trail_is_filtered_by_record_user_time_action_and_run(logged: Pfa) -
     run = logged("sync", "runs", "-o", "json").json["data"][0]["runId"]
     pulled = logged("log", "--run", run, "-o", "json").json["data"]
     assert [entry["action"] for entry in pulled] == ["pull", "begin"]
+    ended, began = logged("log", "--run", run, "-o", "tsv", "--columns", "change").lines[-2:]
+    assert began == "kind=full, direction=pull"
+    assert ended == "total=6, status=completed, inserted=6"
     assert (
         logged("log", "-o", "csv", "--limit", "1").lines[0].startswith("at,entryId,userId,action")
     )

@@ -143,6 +143,10 @@ def test_a_push_has_the_promised_shape(pulled: Pfa) -> None:
     }  # fmt: skip
     assert (ran.json["status"], ran.json["total"], ran.json["synced"]) == ("completed", 1, 1)
     assert "duration" in ran.json["metadata"]
+    logged = pulled(
+        "log", "--action", "begin", "--action", "push", "-o", "tsv", "--columns", "change"
+    )
+    assert logged.lines[-3:-1] == ["total=1, status=completed, synced=1", "direction=push"]
 
 
 def test_a_value_that_pems_stored_otherwise_ends_with_3_and_is_shown_with_both(
@@ -478,7 +482,7 @@ def test_a_commit_tells_what_pems_keeps_from_what_it_has_and_how_it_comes_back(
         {"pfaId": "H-001", "fields": ["model"]},
         {"pfaId": "H-002", "fields": ["model"]},
     ]
-    assert "1 draft removed: PEMS already has their values" in ran.err
+    assert "1 draft removed: PEMS already has its values" in ran.err
     assert "PEMS keeps its model in 2 records: it owns these fields" in ran.err
     assert "type: pfa restore --session 'my work'" in ran.err
     ran = pulled("restore", "--session", "my work", "-o", "ids")
