@@ -11,8 +11,8 @@ _OF_OPTION = re.compile(
     r"Invalid value for '?(?P<option>[^':]+)'?(?: / '[^']+')*: (?P<why>.+)", re.DOTALL
 )
 _EXTRA = re.compile(r"(?:Got )?unexpected extra argument(?:s|\(s\))? \((?P<words>.+)\)")
-# Of a word without a similar option; of several letters after one dash only the unknown one is named.
-_UNKNOWN_OPTION = re.compile(r"No such option: \S+")
+_UNKNOWN_OPTION = "No such option: "
+_SIMILAR = " (Possible options: "  # behind it
 # What takes the argument that a command does not.
 _INSTEAD = {"pfa fields": "pfa explain"}
 _WORDS = (
@@ -39,7 +39,8 @@ def hint(message: str, context: Any) -> str:
         return "type: " + ", or ".join(
             " ".join(f"{name} {shell.word(word)}" for word in extra) for name in options
         )
-    if _UNKNOWN_OPTION.fullmatch(message) and (argument := _argument(context.command)):
+    is_unknown = message.startswith(_UNKNOWN_OPTION) and _SIMILAR not in message
+    if is_unknown and (argument := _argument(context.command)):
         return f"type: {path} --help; an argument that begins with a dash: {path} -- {argument}"
     return f"type: {path} --help"
 
