@@ -51,6 +51,7 @@ _AS_IT_IS = {
     *("kept", "names", "given", "session", "entries", "named", "used", "typed", "hint"),
     *("_of(profile)", "_of(settings.profile)", "_name_another(settings.profile)", "_id(entry)"),
     *("gaps[0].command", "_files_of(past)"),
+    *("pfa_cli/commands/transfer.py: name", "pfa_cli/commands/transfer.py: undone"),
     # said, not typed
     *("reason", "owner.name"),
 }
