@@ -72,27 +72,39 @@ def _undoing(step: Step, facts: Facts, *, taken_back: bool) -> str:
     if taken_back:
         return "taken back already"
     match step.kind:
-        case OperationKind.UNDO:
-            return f"does operation {step.target} again"
         case OperationKind.REDO:
             return f"undo {step.again} instead"
         case OperationKind.RESOLVE:
             return "not possible: a decision in a conflict is final"
-        case OperationKind.COMMIT if facts.sent:
-            session = shell.word(facts.sessions[0]) if facts.sessions else "NAME"
-            return f"not possible: {facts.sent:,} sent; pfa revert --session {session}"
+        case _ if facts.sent:
+            return f"not possible: {facts.sent:,} sent; {_instead(facts)}"
+        case OperationKind.UNDO:
+            return f"does operation {step.target} again"
         case OperationKind.COMMIT:
-            brought = f", brings back {facts.ended:,} dropped" if facts.ended else ""
-            return f"makes {_drafts(facts.records - facts.ended)} again{brought}"
+            made = facts.records - facts.ended
+            return _joined(
+                f"makes {_drafts(made)} again" if made else "",
+                f"brings back {facts.ended:,} dropped" if facts.ended else "",
+            )
         case OperationKind.UNCOMMIT:
             return f"commits {_drafts(facts.records)} again"
         case _:
-            parts = (
+            return _joined(
                 f"deletes {_drafts(facts.drafted)}" if facts.drafted else "",
                 f"sets {_drafts(facts.changed)} back" if facts.changed else "",
                 f"brings {_drafts(facts.ended)} back" if facts.ended else "",
             )
-            return ", ".join(part for part in parts if part)
+
+
+def _instead(facts: Facts) -> str:
+    """Return what to type where something was sent: a revert is of what PEMS has taken."""
+    if facts.in_pems:
+        return f"pfa revert --session {shell.word(facts.in_pems[0])}"
+    return f"why: pfa undo {facts.number} --dry-run"
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def _drafts(number: int) -> str:

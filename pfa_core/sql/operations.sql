@@ -96,7 +96,8 @@ SELECT EXISTS (
 
 -- name: facts
 -- When operations were done, and what became of how many records. Of a commit that lost fields to PEMS two entries
--- are about one record. sent: of how many committed changes a push has tried to send something.
+-- are about one record. sent: of how many of their modifications a push has tried to send something. in_pems: the
+-- sessions of those that PEMS has taken.
 SELECT l.number, l.at,
        count(DISTINCT e.pfa_id) AS records,
        count(DISTINCT e.pfa_id) FILTER (WHERE e.before IS NULL) AS drafted,
@@ -105,13 +106,16 @@ SELECT l.number, l.at,
                                         AND NOT coalesce(e.was ? 'part', false)) AS ended,
        (array_agg(DISTINCT e.session_id) FILTER (WHERE e.session_id IS NOT NULL))[1:3] AS sessions,
        min(e.pfa_id) AS pfa_id,
-       count(*) FILTER (WHERE e.action = 'commit' AND EXISTS (
-           SELECT FROM pfa_modification AS m
-           WHERE m.organization_id = %(organization_id)s
-             AND m.modification_id = e.modification_id
-             AND (m.state NOT IN ('draft', 'committed') OR m.attempts > 0))) AS sent
+       count(DISTINCT m.modification_id) AS sent,
+       (array_agg(DISTINCT m.session_id) FILTER (WHERE m.state = 'synced' AND m.session_id IS NOT NULL))[1:3]
+           AS in_pems
 FROM audit_link AS l
 JOIN audit_log AS e ON e.organization_id = %(organization_id)s AND e.link_id = l.link_id
+LEFT JOIN pfa_modification AS m
+  ON m.organization_id = %(organization_id)s
+ AND m.modification_id = e.modification_id
+ AND e.after IS NOT NULL
+ AND (m.state NOT IN ('draft', 'committed') OR m.attempts > 0 AND (m.state = 'committed' OR e.action = 'commit'))
 WHERE l.organization_id = %(organization_id)s
   AND l.number = ANY(%(numbers)s)
   AND e.user_id = %(user_id)s

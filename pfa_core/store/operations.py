@@ -27,7 +27,8 @@ _SQL = sql.statements("operations")
 class Facts:
     """What an operation did with how many records.
 
-    `sent`: of how many of its commits a push has tried to send something.
+    `sent`: of how many of its modifications a push has tried to send something, by now. `in_pems`: the sessions
+    of those that PEMS has taken, at most three.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Facts:
     sessions: Sequence[SessionId]
     pfa_id: PfaId | None
     sent: int
+    in_pems: Sequence[SessionId] | None
 
 
 class EntryMark(NamedTuple):

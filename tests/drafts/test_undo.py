@@ -231,6 +231,41 @@ def test_the_list_says_of_a_commit_that_it_was_sent(world: World):
     assert listed(world)[0][3] == "not possible: 1 sent; pfa revert --session s"
 
 
+def test_the_list_says_of_a_save_too_that_it_was_sent_meanwhile(world: World):
+    pfa_core.set_fields(world.db, world.principal(), Filters(), {"model": "A"}, session_id="s")
+    save = last(world)
+    commit(world.db, world.principal())
+    assert listed(world)[1][3] == "deletes 3 drafts"  # once the commit is taken back
+    world.execute(
+        "UPDATE pfa_modification SET state = 'synced', synced_at = now() WHERE pfa_id <> 'P-3'"
+    )
+    assert [one[3] for one in listed(world)] == ["not possible: 2 sent; pfa revert --session s"] * 2
+    assert "in PEMS already" in refusal(world, operation=save).message
+
+
+def test_the_list_names_a_session_that_a_revert_finds(world: World):
+    ann = world.principal()
+    draft(world.db, ann, "P-1", session="-x", model="A")
+    draft(world.db, ann, "P-2", session="gen", model="A")
+    pfa_core.commit(world.db, ann, Selection(ids=("P-1", "P-2")))
+    number = last(world)
+    world.execute("UPDATE pfa_modification SET attempts = 1 WHERE pfa_id = 'P-1'")
+    assert listed(world)[0][3] == f"not possible: 1 sent; why: pfa undo {number} --dry-run"
+    assert "may have been" in refusal(world, operation=number, dry_run=True).message
+    world.execute(
+        "UPDATE pfa_modification SET state = 'synced', synced_at = now() WHERE pfa_id = 'P-2'"
+    )
+    assert listed(world)[0][3] == "not possible: 2 sent; pfa revert --session gen"
+    assert pfa_core.revert(world.db, ann, session_id="gen", dry_run=True)
+
+
+def test_of_a_commit_that_dropped_all_of_its_drafts_the_list_has_no_zero(world: World):
+    draft(world.db, world.principal(), "P-1", model="A")
+    world.pull([record("P-1", model="A")])
+    commit(world.db, world.principal())
+    assert listed(world)[0][3] == "brings back 1 dropped"
+
+
 def test_what_a_pull_changed_meanwhile_stays_and_is_a_conflict_at_the_commit(world: World):
     draft(world.db, world.principal(), "P-1", model="MINE")
     pfa_core.discard(world.db, world.principal(), Selection(session_id="s"))
