@@ -39,8 +39,8 @@ def blame(
     """Show where each value of a record comes from: who, when, which run.
 
     The values are those that you see. `from` is mine for a modification of yours, push for what a push
-    brought to PEMS (by its author, where you may see the commit), pems for what a pull found there. Without
-    a time the value is older than what is kept.
+    brought to PEMS (by its author, where you may see the commit, else by the user of the push), pems for
+    what a pull or a push found changed there. Without a time the value is older than what is kept.
     """
     database, principal = call.open()
     found = core.blame(database, principal, pfa_id)

@@ -53,7 +53,8 @@ def event_row(item: RecordChange, *, for_people: bool) -> Row:
         "event": str(item.change),
         "change": fields_text(item.changes, masked=item.masked),
         "costEffect": _effect(item.cost_effect, for_people=for_people),
-        "by": item.run_by if item.direction is Direction.PUSH else PEMS,
+        # A push also brings what it found changed in PEMS: its user is not the author of that.
+        "by": f"push of {item.run_by}" if item.direction is Direction.PUSH else PEMS,
         "direction": item.direction and str(item.direction),
         "userId": item.run_by,
         "runId": item.run_id,
@@ -126,7 +127,7 @@ def totals_text(totals: ChangeTotals) -> str:
 
 
 def _by(item: HistoryEntry | FieldBlame) -> str | None:
-    """Name who changed it; of what a pull found PEMS is all that is known."""
+    """Name who changed it; of what a run found changed, PEMS is all that is known."""
     return PEMS if item.origin is Origin.PEMS else item.user_id
 
 

@@ -625,24 +625,30 @@ _OF_SHAPES: dict[str, str | Meaning] = {
     "Waiting.changeReason": "reason that the user gave; null without",
     "RecordChange.version": "version of the mirror's record",
     "RecordChange.runId": "id of the run that brought the change; null where it is unknown",
-    "RecordChange.direction": "pull or push: what a push brought was committed here; null where the run is unknown",
+    "RecordChange.direction": (
+        "pull or push: a push brings what was committed here and what it found changed in PEMS;"
+        " null where the run is unknown"
+    ),
     "RecordChange.changes": "fields before and after; empty for a new record",
     "RunDetail.changes": "records that the run changed",
     "ChangeSummary.changed": ("records whose fields changed", COUNT),
     "ChangeSummary.missing": ("records that PEMS has no longer", COUNT),
     "ChangeSummary.records": ("records that are new, changed or missing", COUNT),
     "HistoryEntry.userId": "author of the change, else user of the run",
-    "HistoryEntry.sessionId": "session of the change; null for what a pull found",
+    "HistoryEntry.sessionId": "session of the change; null for what PEMS changed",
     "HistoryEntry.runId": "id of the run; null for a commit",
     "HistoryEntry.costEffect": (
-        "what PEMS's change adds to the forecast; null for a commit",
+        "what the entry's fields add to the forecast of PEMS; null for a commit",
         MONEY,
     ),
     "FieldBlame.before": "value that it replaced",
     "FieldBlame.at": "when the value came; null: it is older than what is kept",
-    "FieldBlame.userId": "author of the change, else user of the push; null for what a pull found",
+    "FieldBlame.userId": (
+        "author of the change, else user of the push where the author may not be seen;"
+        " null for what PEMS changed"
+    ),
     "FieldBlame.runId": "id of the run that brought it; null for a modification",
-    "FieldBlame.sessionId": "session of the change; null for what a pull found",
+    "FieldBlame.sessionId": "session of the change; null for what PEMS changed",
     "RecordBlame.fields": "fields of the record",
 }
 

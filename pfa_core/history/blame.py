@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pfa_core.history.authors import PEMS, author, pushed
 from pfa_core.history.pems_log import require_record, versions
-from pfa_core.history.record import author, pushed
 from pfa_core.model.changes import ChangeKind, ChangeRow, ChangeWindow
 from pfa_core.model.delta import same
 from pfa_core.model.ids import PfaId, UserId
 from pfa_core.model.ordering import CHANGES
 from pfa_core.model.query import MAX_ROWS, given_key
 from pfa_core.model.record import in_field_order
-from pfa_core.model.record_history import FieldBlame, Origin, RecordBlame, origin_of
+from pfa_core.model.record_history import FieldBlame, Origin, RecordBlame
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
 from pfa_core.store import mirror, modifications
@@ -33,7 +33,7 @@ def blame(tx: Tx, pfa_id: str) -> RecordBlame:
 
     That is who, when, and which run or change set. The record is the one that the caller sees, with their
     modifications. Of what a push brought, the author is named to those who may see their commit (see
-    `record_history`); others see the user of the run.
+    `record_history`); others see the user of the run. What a push found changed in PEMS is by PEMS.
 
     Raises:
         NotFound: There is no such record.
@@ -88,18 +88,17 @@ def _of_pems(
 ) -> FieldBlame:
     """Find the version in which a field got its value; rows come latest first."""
     row = next((row for row in rows if _brings(row, name)), None)
-    by = author(row, sent, name) if row else None
-    pushed = row is not None and origin_of(row.direction) is Origin.PUSH
+    by = author(row, sent, name) if row else PEMS
     return FieldBlame(
         field=name,
         value=record.get(name),
         before=(row.before or {}).get(name) if row else None,
-        origin=origin_of(row.direction if row else None),
-        user_id=by.user_id if by else row.run_by if row and pushed else None,
+        origin=by.origin,
+        user_id=by.user_id,
         at=row.at if row else None,
         run_id=row.run_id if row else None,
-        session_id=by.session_id if by else None,
-        reason=by.reason if by else None,
+        session_id=by.session_id,
+        reason=by.reason,
     )
 
 

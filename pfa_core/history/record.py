@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from pfa_core.history.authors import PEMS, Author, author, pushed
 from pfa_core.history.pems_log import require_record, versions
-from pfa_core.model.audit import Action, Direction, LogEntry, LogFilter
-from pfa_core.model.changes import ChangeRow, ChangeWindow, field_changes, record_change
-from pfa_core.model.delta import FieldChange, changes, merge, same
+from pfa_core.model.audit import Action, LogEntry, LogFilter
+from pfa_core.model.changes import ChangeRow, ChangeWindow, RecordChange, record_change
+from pfa_core.model.costing import Costing
+from pfa_core.model.delta import FieldChange, changes, merge
 from pfa_core.model.ids import PfaId
+from pfa_core.model.money import cents, cost_effect, money
 from pfa_core.model.ordering import CHANGES
 from pfa_core.model.query import given_key, require_limit
-from pfa_core.model.record_history import HistoryEntry, Origin, RecordHistory, origin_of
+from pfa_core.model.record_history import HistoryEntry, Origin, RecordHistory
 from pfa_core.model.rights import OTHERS, Operation
 from pfa_core.operation import Tx, reads
-from pfa_core.store import audit
-from pfa_core.store.reads.changes import Settled, settled
+from pfa_core.store import audit, members
+from pfa_core.store.reads.changes import Settled
 
 _LATEST = CHANGES.parse()
 # What becomes of a committed change; a draft is private until then.
@@ -42,7 +46,8 @@ def record_history(tx: Tx, pfa_id: str, *, limit: int = 100) -> RecordHistory:
     """Show what became of a record, the latest first.
 
     It is what PEMS changed and what users committed, in one time line. Members see their own commits, and
-    those of all users when they manage users; what a push brought names its author by the same rule.
+    those of all users when they manage users; what a push brought names its author by the same rule. A version
+    that has changes of several authors, or of one and of PEMS, is an entry of each.
 
     Args:
         limit: The maximum number of entries.
@@ -66,42 +71,57 @@ def record_history(tx: Tx, pfa_id: str, *, limit: int = 100) -> RecordHistory:
     return RecordHistory(pfa_id=named, entries=found[:limit], masked=tx.mask.hides)
 
 
-def pushed(tx: Tx, pfa_id: PfaId, rows: Iterable[ChangeRow]) -> list[Settled]:
-    """Read the commits that brought versions of a record, if they may be seen."""
-    pushes = [row.run_id for row in rows if row.run_id and row.direction is Direction.PUSH]
-    return settled(tx.conn, tx.principal, pfa_id, pushes, everyone=tx.holds(OTHERS))
-
-
-def author(row: ChangeRow, sent: Iterable[Settled], name: str | None = None) -> Settled | None:
-    """Find the commit that a push brought to PEMS with this version.
-
-    Args:
-        name: The field that it is asked of; None: any that changed.
-    """
-    names = [name] if name else [item.field for item in field_changes(row.before, row.after)]
-    of_run = (item for item in sent if item.run_id == row.run_id)
-    return next((item for item in of_run if any(_brought(item, row, each) for each in names)), None)
-
-
-def _brought(item: Settled, row: ChangeRow, name: str) -> bool:
-    return name in item.delta and same(item.delta[name], row.after.get(name))
-
-
 def _of_pems(tx: Tx, rows: Iterable[ChangeRow], sent: Sequence[Settled]) -> Iterator[HistoryEntry]:
+    costing = members.costing(tx.conn, tx.organization_id)
     for row in rows:
-        item, by = tx.mask.record_change(record_change(row)), author(row, sent)
-        yield HistoryEntry(
-            at=row.at,
-            origin=origin_of(row.direction),
-            event=row.kind,
-            user_id=by.user_id if by else row.run_by,
-            session_id=by.session_id if by else None,
-            run_id=row.run_id,
-            changes=item.changes,
-            cost_effect=item.cost_effect,
-            reason=by.reason if by else None,
-            masked=item.masked,
-        )
+        for by, part in _parts(row, sent, costing):
+            item = tx.mask.record_change(part)
+            yield HistoryEntry(
+                at=row.at,
+                origin=by.origin,
+                event=row.kind,
+                user_id=by.user_id or row.run_by,
+                session_id=by.session_id,
+                run_id=row.run_id,
+                changes=item.changes,
+                cost_effect=item.cost_effect,
+                reason=by.reason,
+                masked=item.masked,
+            )
+
+
+def _parts(
+    row: ChangeRow, sent: Sequence[Settled], costing: Costing
+) -> list[tuple[Author, RecordChange]]:
+    """Divide a version by the authors of its fields.
+
+    What PEMS changed comes last, as the earliest: it was there before the push wrote.
+    """
+    whole = record_change(row)
+    by_author: dict[Author, list[FieldChange]] = {}
+    for item in whole.changes:
+        by_author.setdefault(author(row, sent, item.field), []).append(item)
+    if len(by_author) < 2:
+        one = next(iter(by_author), None) or _of_all(row, sent)
+        return [(one, whole)]
+    parts: list[tuple[Author, RecordChange]] = []
+    record, left = dict(row.before or {}), whole.cost_effect
+    for by in sorted(by_author, key=lambda each: each.origin is not Origin.PEMS):
+        after = merge(record, {item.field: item.after for item in by_author[by]})
+        # The last part has the rest, so that the parts add up to the version's own effect, rounded.
+        rest = len(parts) == len(by_author) - 1
+        effect = left if rest else cents(money(cost_effect(record, after, costing)))
+        parts.insert(0, (by, replace(whole, changes=tuple(by_author[by]), cost_effect=effect)))
+        if left is not None and effect is not None:
+            left -= effect
+        record = after
+    return parts
+
+
+def _of_all(row: ChangeRow, sent: Sequence[Settled]) -> Author:
+    """Name the author of a version without a changed field: a record that is new."""
+    found = (author(row, sent, name) for name in row.after)
+    return next((by for by in found if by.origin is not Origin.PEMS), PEMS)
 
 
 def _of_users(

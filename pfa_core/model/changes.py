@@ -58,7 +58,7 @@ class RecordChange:
     `changes` are empty for a new record and for one that is only missing. PEMS's version stamp is among them
     where it is all that differs. `cost_effect` is what the change adds to the forecast cost; None where it
     is `masked`. `run_id`, `direction` and `run_by`: the run that brought the last change, and its user; a
-    push brings what was committed here.
+    push brings what was committed here, and what it found changed in PEMS.
     """
 
     pfa_id: PfaId

@@ -7,7 +7,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pfa_core.model.audit import Direction
 from pfa_core.model.delta import FieldChange
 from pfa_core.model.ids import PfaId, RunId, SessionId, UserId
 from pfa_core.model.money import Amount
@@ -17,18 +16,13 @@ class Origin(StrEnum):
     """Where a value or a change comes from.
 
     MINE is a modification of the caller's over the PEMS value, USER a committed change on its way, PUSH one
-    that a push brought to PEMS, PEMS everything that a pull found there.
+    that a push brought to PEMS, PEMS everything else that a pull or a push found there.
     """
 
     MINE = "mine"
     USER = "user"
     PUSH = "push"
     PEMS = "pems"
-
-
-def origin_of(direction: Direction | None) -> Origin:
-    """Return the origin of what a run brought."""
-    return Origin.PUSH if direction is Direction.PUSH else Origin.PEMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,27 +125,43 @@ CASE WHEN r.is_discontinued OR r.is_funds_transferable OR r.source IS DISTINCT F
      ELSE coalesce(r.purchase_price, 0) END
 
 -- name: settled
--- A record's commits that the caller may see and that some pushes brought to PEMS, the latest first.
-SELECT o.run_id::text, e.user_id, e.session_id, e.reason, e.after AS delta
-FROM (
-    SELECT DISTINCT ON (e.modification_id)
-           e.modification_id, e.at, e.user_id, e.session_id, e.reason, e.after
-    FROM audit_log AS e
-    WHERE e.organization_id = %(organization_id)s
-      AND e.pfa_id = %(pfa_id)s
-      AND e.action = 'commit'
-      AND (%(everyone)s OR e.user_id = %(user_id)s)
-    ORDER BY e.modification_id, e.at DESC) AS e
-JOIN pfa_sync_outcome AS o ON o.organization_id = %(organization_id)s
- AND o.run_id = ANY(%(run_ids)s::uuid[])
- AND o.modification_id = e.modification_id
- AND o.outcome = 'synced'
-ORDER BY e.at DESC;
+-- The changes of a record that some pushes brought to PEMS, the latest first. Of one whose commit the caller may not see
+-- there is its id alone. What was sent is what a decision in a conflict left of the commit: the change itself holds it,
+-- which row-level security shows to its user, and the entry of the decision.
+SELECT o.run_id::text, o.modification_id::text, e.user_id, e.session_id, e.reason,
+       coalesce(m.delta, d.after, e.after) AS delta, o.code = 'PEMS_ALTERED' AS altered
+FROM pfa_sync_outcome AS o
+LEFT JOIN (
+    SELECT DISTINCT ON (c.modification_id)
+           c.modification_id, c.at, c.user_id, c.session_id, c.reason, c.after
+    FROM audit_log AS c
+    WHERE c.organization_id = %(organization_id)s
+      AND c.pfa_id = %(pfa_id)s
+      AND c.action = 'commit'
+      AND (%(everyone)s OR c.user_id = %(user_id)s)
+    ORDER BY c.modification_id, c.at DESC) AS e ON e.modification_id = o.modification_id
+LEFT JOIN (
+    SELECT DISTINCT ON (r.modification_id) r.modification_id, r.at, r.after
+    FROM audit_log AS r
+    WHERE r.organization_id = %(organization_id)s
+      AND r.pfa_id = %(pfa_id)s
+      AND r.action = 'resolve'
+    ORDER BY r.modification_id, r.at DESC) AS d ON d.modification_id = e.modification_id AND d.at >= e.at
+LEFT JOIN pfa_modification AS m
+  ON m.organization_id = %(organization_id)s
+ AND m.modification_id = e.modification_id
+ AND m.state = 'synced'
+WHERE o.organization_id = %(organization_id)s
+  AND o.run_id = ANY(%(run_ids)s::uuid[])
+  AND o.pfa_id = %(pfa_id)s
+  AND o.outcome = 'synced'
+ORDER BY e.at DESC NULLS LAST, o.modification_id;
 
 -- name: settled_archived
 -- The same of commits whose entries are archived, by what the changes themselves keep: whose they are is shown to the
 -- user, or where no policy hides the changes of others.
-SELECT o.run_id::text, m.user_id, m.session_id, m.change_reason AS reason, m.delta
+SELECT o.run_id::text, o.modification_id::text, m.user_id, m.session_id, m.change_reason AS reason, m.delta,
+       o.code = 'PEMS_ALTERED' AS altered
 FROM pfa_sync_outcome AS o
 JOIN pfa_modification AS m
   ON m.organization_id = %(organization_id)s AND m.modification_id = o.modification_id

@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from pfa_cli.framework.moments import parse_window
+from pfa_cli.render.history import event_row
 from pfa_core.errors import InvalidRequest
+from pfa_core.model.audit import Direction
+from pfa_core.model.changes import ChangeKind, RecordChange
+from pfa_core.model.ids import PfaId, RunId, UserId
 from tests.cli.conftest import baseline_record
 from tests.factories import a_jsonl_file
 from tests.forms import long
@@ -111,6 +116,17 @@ def test_a_history_and_the_log_of_pems_say_who_and_what(morning: Pfa) -> None:
     log = morning("log", "--pems", "-o", "ids").lines
     assert log == ["H-001", "H-002", "H-004", "H-001", "H-002", "H-003"]
     assert morning("log", "H-003", "--pems", "-o", "ids").lines == ["H-003"]
+
+
+def test_the_log_of_pems_does_not_name_who_pushed_as_an_author() -> None:
+    change = RecordChange(
+        pfa_id=PfaId("H-001"), change=ChangeKind.CHANGED, changed_at=datetime.now(UTC), changes=(),
+        cost_effect=None, version=2, run_id=RunId(RUN), direction=Direction.PUSH,
+        run_by=UserId("root"),
+    )  # fmt: skip
+    assert event_row(change, for_people=True)["by"] == "push of root"
+    pulled = replace(change, direction=Direction.PULL)
+    assert event_row(pulled, for_people=True)["by"] == "PEMS"
 
 
 def test_blame_has_a_line_for_each_field_with_its_run(morning: Pfa) -> None:

@@ -159,6 +159,84 @@ def test_blame_shows_others_the_run_s_user_and_neither_their_drafts_nor_money(fa
     assert (masked.value, masked.before, masked.origin) == (None, None, "push")
 
 
+def overtaken(far: FarSide, pems: float = 7, **mine: Any) -> None:
+    """Another user of PEMS sets P-1's rate, then ann pushes a change."""
+    pfa_core.discard(far.db, far.ann, pfa_core.Selection(session_id="moves"))
+    draft(far.db, far.ann, session="later", reason="Mine", **mine)
+    commit(far.db, far.ann, session="later")
+    far.pems.change("P-1", monthlyRate=pems)
+    far.push()
+
+
+def first_entries(far: FarSide, number: int, user: str = "ann") -> list[tuple[Any, ...]]:
+    found = pfa_core.record_history(far.db, far.world.principal(user), "P-1")
+    return described(found.entries)[:number]
+
+
+@pytest.mark.parametrize("user", ["ann", "bob"])
+def test_what_another_user_changed_in_pems_is_not_by_who_pushed(far: FarSide, user: str) -> None:
+    overtaken(far, monthlyRate=3000)
+    push = runs(far, "push")[-1]
+    conflict = pfa_core.ConflictSelection(("P-1",))
+    pfa_core.resolve_conflicts(far.db, far.ann, conflict, pfa_core.Decision(take="pems"))
+    assert _of(blamed(far, user)["monthlyRate"]) == (7, 2000, "pems", None, push, None, None)
+    newest = next(one for one in first_entries(far, 3, user) if one[1] == "changed")
+    assert newest[0] == "pems"
+    assert newest[3:5] == (None, {"monthlyRate": (2000, 7)})
+
+
+def _in_one_version(far: FarSide) -> None:
+    overtaken(far, model="Mine")
+    push = runs(far, "push")[-1]
+    found = blamed(far)
+    assert _of(found["monthlyRate"]) == (7, 2000, "pems", None, push, None, None)
+    assert _of(found["model"]) == ("Mine", "LTM 9999", "push", "ann", push, "later", "Mine")
+    mine, pems = first_entries(far, 2)
+    assert mine == ("push", "changed", "ann", "later", {"model": ("LTM 9999", "Mine")},
+                    Decimal("0.00"), "Mine")  # fmt: skip
+    assert pems[:5] == ("pems", "changed", "ann", None, {"monthlyRate": (2000, 7)})
+    (change, *_) = pfa_core.list_pems_log(far.db, far.ann, ALWAYS, pfa_id="P-1")
+    assert pems[5] == change.cost_effect
+    # Which of the fields another user sent, bob may not know.
+    (both,) = first_entries(far, 1, "bob")
+    assert both[:4] == ("push", "changed", "ann", None)
+    assert {"model", "monthlyRate"} == both[4].keys()
+    assert blamed(far, "bob")["monthlyRate"].origin == "push"
+
+
+def test_a_version_of_two_authors_is_an_entry_of_each(far: FarSide) -> None:
+    _in_one_version(far)
+
+
+@pytest.mark.long
+def test_under_row_level_security_a_version_is_divided_too(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PFA_TEST_BOUND", "1")
+    with a_moved_record(database_url) as far:
+        _in_one_version(far)
+
+
+def test_a_value_that_was_decided_in_a_conflict_is_by_the_change(far: FarSide) -> None:
+    overtaken(far, monthlyRate=3000)
+    decision = pfa_core.Decision(values={"monthlyRate": 2500})
+    pfa_core.resolve_conflicts(far.db, far.ann, pfa_core.ConflictSelection(("P-1",)), decision)
+    assert far.push().synced == 1
+    push = runs(far, "push")[-1]
+    assert _of(blamed(far)["monthlyRate"]) == (2500, 7, "push", "ann", push, "later", "Mine")
+
+
+def test_a_value_that_pems_rounded_is_by_the_change(far: FarSide) -> None:
+    far.pems.faults = ["rounds"]
+    pfa_core.discard(far.db, far.ann, pfa_core.Selection(session_id="moves"))
+    draft(far.db, far.ann, session="later", reason="Mine", monthlyRate=3000.505)
+    commit(far.db, far.ann, session="later")
+    assert far.push().synced == 1
+    rate = blamed(far)["monthlyRate"]
+    assert rate.value != 3000.505
+    assert _of(rate)[1:] == (2000, "push", "ann", runs(far, "push")[-1], "later", "Mine")
+
+
 def _pulls(far: FarSide) -> list[str]:
     """The pulls that brought a version of P-1: the file's, then those from PEMS that changed it."""
     rows = far.world.rows(

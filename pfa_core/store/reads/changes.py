@@ -18,7 +18,7 @@ from pfa_core.model.change_order import Place, complete
 from pfa_core.model.changes import ChangeRow
 from pfa_core.model.costing import RATE_DAYS, SPELLINGS, WEIGHTS, Costing
 from pfa_core.model.delta import Delta
-from pfa_core.model.ids import PfaId, RunId, SessionId, UserId
+from pfa_core.model.ids import ModificationId, PfaId, RunId, SessionId, UserId
 from pfa_core.model.ordering import SortKey
 from pfa_core.model.principal import Principal
 from pfa_core.model.query import Filters
@@ -75,13 +75,19 @@ def run_span(run: Run) -> Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """A commit that a push brought to PEMS."""
+    """A change that a push brought to PEMS.
+
+    `user_id` is None where the caller may not see whose it is, `delta` is empty then. `altered`:
+    PEMS stored another value than was sent, rounded or cut.
+    """
 
     run_id: RunId
-    user_id: UserId
+    modification_id: ModificationId
+    user_id: UserId | None
     session_id: SessionId | None
     reason: str | None
     delta: Delta
+    altered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,10 +297,10 @@ def settled(
     *,
     everyone: bool,
 ) -> list[Settled]:
-    """List a record's commits that these pushes brought to PEMS, the latest first.
+    """List a record's changes that these pushes brought to PEMS, the latest first.
 
     Args:
-        everyone: Those of all users, else the principal's own.
+        everyone: Those of all users with their authors, else the principal's own.
     """
     if not run_ids:
         return []
@@ -308,7 +314,9 @@ def settled(
     with conn.cursor(row_factory=class_row(Settled)) as cursor:
         found = cursor.execute(_SQL["settled"], values).fetchall()
         if archives.last(conn, principal.organization_id):
-            found += cursor.execute(_SQL["settled_archived"], values).fetchall()
+            archived = cursor.execute(_SQL["settled_archived"], values).fetchall()
+            known = {item.modification_id for item in archived}
+            found = [item for item in found if item.modification_id not in known] + archived
     return [replace(item, delta=object_or_none(item.delta) or {}) for item in found]
 
 
