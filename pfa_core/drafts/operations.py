@@ -97,7 +97,7 @@ def _undoing(step: Step, facts: Facts, *, taken_back: bool) -> str:
 
 
 def _instead(facts: Facts) -> str:
-    """Return what to type where something was sent: a revert is of what PEMS has taken."""
+    """Return what to type instead; a revert is of what PEMS has taken."""
     if facts.in_pems:
         return f"pfa revert --session {shell.word(facts.in_pems[0])}"
     return f"why: pfa undo {facts.number} --dry-run"

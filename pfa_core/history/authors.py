@@ -1,4 +1,4 @@
-"""Authors of what a version of a record changed: users of changes that a push brought, or PEMS."""
+"""Authors of the values that versions of a record brought."""
 
 from __future__ import annotations
 
