@@ -97,7 +97,7 @@ SELECT EXISTS (
 -- name: facts
 -- When operations were done, and what became of how many records. Of a commit that lost fields to PEMS two entries
 -- are about one record. sent: of how many of their modifications a push has tried to send something. in_pems: the
--- sessions of those that PEMS has taken.
+-- sessions of those that PEMS has taken. Each is looked up: joined, all changes of an organization could be read.
 SELECT l.number, l.at,
        count(DISTINCT e.pfa_id) AS records,
        count(DISTINCT e.pfa_id) FILTER (WHERE e.before IS NULL) AS drafted,
@@ -111,11 +111,15 @@ SELECT l.number, l.at,
            AS in_pems
 FROM audit_link AS l
 JOIN audit_log AS e ON e.organization_id = %(organization_id)s AND e.link_id = l.link_id
-LEFT JOIN pfa_modification AS m
-  ON m.organization_id = %(organization_id)s
- AND m.modification_id = e.modification_id
- AND e.after IS NOT NULL
- AND (m.state NOT IN ('draft', 'committed') OR m.attempts > 0 AND (m.state = 'committed' OR e.action = 'commit'))
+LEFT JOIN LATERAL (
+    SELECT o.modification_id, o.session_id, o.state
+    FROM pfa_modification AS o
+    WHERE e.after IS NOT NULL
+      AND o.organization_id = %(organization_id)s
+      AND o.modification_id = e.modification_id
+      AND (o.state NOT IN ('draft', 'committed')
+           OR o.attempts > 0 AND (o.state = 'committed' OR e.action = 'commit'))
+    OFFSET 0) AS m ON true
 WHERE l.organization_id = %(organization_id)s
   AND l.number = ANY(%(numbers)s)
   AND e.user_id = %(user_id)s
