@@ -208,3 +208,4 @@ def test_the_history_of_a_record_is_looked_up(explained: Explained) -> None:
     run = RunId("00000000-0000-4000-8000-000000000000")
     plans, _ = explained(lambda conn, who: settled(conn, who, one, [run], everyone=True))
     assert_few_rows(plans, "audit_log", FEW_OF_ONE)
+    assert_few_rows(plans, "pfa_modification", FEW_OF_ONE)
