@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pfa_core.model.toml_files import json_value
-
 # The keys of a profile that are addresses of databases.
 ADDRESSES = ("database_url", "database_read_url")
 NOT_A_TEXT = "(not a text)"
@@ -20,6 +18,8 @@ def shown_value(name: str, value: Any) -> str | bool | int | float | None:
     passwords; in one that is not a text a password would not be found.
     """
     if value is None or not _is_address(name):
+        from pfa_core.model.toml_files import json_value  # a TAB shows addresses alone
+
         return json_value(value)
     return without_password(value) if isinstance(value, str) else NOT_A_TEXT
 

@@ -40,7 +40,17 @@ _AS_IT_IS = {
     *("run", "result.run_id", "detail.run.run_id", "report.behind_run_id", "self.entry_id"),
     *("stale[0]", "known[0].conflict_id", "words[1]"),
     # numbers and dates
-    *("number", "step.again", "again", "top", "report.top", "of_major", "of_major + 1", "found"),
+    *(
+        "number",
+        "facts.number",
+        "step.again",
+        "again",
+        "top",
+        "report.top",
+        "of_major",
+        "of_major + 1",
+        "found",
+    ),
     *("before", "pfa_cli/commands/doctor.py: file"),
     # constants of the program
     *("near", "near or LIST", "meant", "options", "_COUNTED", "of_command[-1]", "command"),
