@@ -9,23 +9,16 @@ from typing import Any
 
 def plain(value: Any) -> str:
     """Format a value: null is empty, numbers keep their digits, no exponent."""
-    kind = type(value)
     # The first ones are nearly all of a long table.
-    if kind is str:
+    if isinstance(value, str):
         return value
-    if kind is int:
-        return str(value)
-    if kind is Decimal:
+    if isinstance(value, Decimal):
         text = str(value)  # takes a third of what `format` does
         return text if "E" not in text else format(value, "f")
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Decimal):
-        return format(value, "f")
     if isinstance(value, datetime):
         return instant(value)
     if isinstance(value, int | float | date):

@@ -33,7 +33,6 @@ GROUP_DIMENSIONS: Mapping[str, LiteralString] = {
 PERIODS = ("month", "quarter", "year")
 DIMENSIONS = (*GROUP_DIMENSIONS, *PERIODS)
 _HUNDRED = Decimal(100)
-_MONTH = WEIGHTS[MONTH_UNIT]
 
 
 class Tally(dict[str, int]):
@@ -174,9 +173,7 @@ def figures(merged: Sums, baseline: Sums) -> Figures[Decimal]:
         discontinued_count=merged.discontinued,
         funds_transferable_count=merged.transferable,
         draft_count=merged.drafts,
-        total_monthly_rental=(
-            quotient(merged.monthly_rental, _MONTH) if merged.monthly_rental else NOTHING
-        ),
+        total_monthly_rental=quotient(merged.monthly_rental, WEIGHTS[MONTH_UNIT]),
         total_purchase_cost=cents(merged.purchase_cost),
         cost=costs,
         baseline_cost=theirs,
@@ -198,16 +195,11 @@ def cost(sums: Sums) -> Cost[Decimal]:
 
 def _costed(sums: Sums) -> tuple[Cost[Decimal], Decimal]:
     """Compute the cost of the sums, and their forecast in money-days."""
-    rate_days, purchase = sums.forecast_rate_days, sums.forecast_purchase
     plan = money_days(sums.plan_rate_days, sums.plan_purchase)
-    planned = _phase(sums.plan_rate_days, sums.plan_purchase, plan)
-    forecast, expected = plan, planned
-    if rate_days != sums.plan_rate_days or purchase != sums.plan_purchase:
-        forecast = money_days(rate_days, purchase)
-        expected = _phase(rate_days, purchase, forecast)
+    forecast = money_days(sums.forecast_rate_days, sums.forecast_purchase)
     found = Cost(
-        plan=planned,
-        forecast=expected,
+        plan=_phase(sums.plan_rate_days, sums.plan_purchase, plan),
+        forecast=_phase(sums.forecast_rate_days, sums.forecast_purchase, forecast),
         actual=_phase(sums.actual_rate_days, sums.actual_purchase),
         variance=_difference(forecast, plan),
         variance_pct=_per_cent(forecast, plan),

@@ -57,6 +57,7 @@ def test_what_leads_to_no_file_is_refused_by_name(
     assert (tmp_path / "file").read_text() == "old"
 
 
+# A folder of root's that another user writes into: no other user may become one.
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a process of another user")
 @pytest.mark.parametrize("mode", [0o555, 0o1777], ids=["read-only", "sticky"])
 def test_a_folder_of_another_user_keeps_its_file(tmp_path: Path, write: Writer, mode: int) -> None:

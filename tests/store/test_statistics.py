@@ -143,6 +143,7 @@ def test_what_is_discarded_is_not_counted_as_written(
         counted.append(written)
         return renewed(conn, written, bearer=bearer, within=within)
 
+    # What is counted shows nowhere else: whether a table is analyzed depends on its size too.
     renewed = statistics._renewed  # pyright: ignore[reportPrivateUsage]
     save(world, MANY)
     monkeypatch.setattr(statistics, "_renewed", watching)
