@@ -18,9 +18,6 @@ from psycopg.pq import TransactionStatus
 from pfa_core.errors import Internal, InvalidRequest, NotAllowed, PfaError
 from pfa_core.model.ids import Clock, NewId, new_id, utc_now
 from pfa_core.model.pooling import Pooling
-from pfa_core.store import schema
-from pfa_core.store.connection import open_connection, open_embedded
-from pfa_core.store.embedded import address
 from pfa_core.store.errors import (
     TryAgain,
     node_lost,
@@ -28,7 +25,7 @@ from pfa_core.store.errors import (
     replica_conflict,
     translated,
 )
-from pfa_core.store.rls import APP_ROLE
+from pfa_core.store.opening import Target, open_handle
 from pfa_core.store.turn import Turns
 
 if TYPE_CHECKING:
@@ -41,7 +38,6 @@ _LOGGER = logging.getLogger("pfa")
 ATTEMPTS = 5
 BROKEN_COMMITS = 3  # of one operation, until it is given up
 _CANCEL_SECONDS = 5.0  # as psycopg's own, when it is interrupted
-_NO_TARGET = "neither an address nor a directory was given"
 
 
 @dataclass
@@ -349,69 +345,17 @@ class Database:
         return self._connection
 
     def _connect(self) -> Connection[Any]:
-        if self.conninfo is not None:
-            return self._checked(open_connection(self.conninfo, self.named_by, self.silence_limit))
-        if self.owner or not self.require_schema:
-            return self._checked(self._connect_embedded())
-        return self._connect_bound()
-
-    def _checked(self, conn: Connection[Any]) -> Connection[Any]:
-        try:
-            self._check_schema(conn)
-        except BaseException:
-            conn.close()
-            raise
-        return conn
-
-    def _connect_bound(self) -> Connection[Any]:
-        """Connect as the role under row-level security.
-
-        Where the owner's set-up is missing, it comes first.
-        """
-        with suppress(psycopg.Error):
-            conn = self._open_bound()
-            with suppress(psycopg.Error):
-                if schema.version(conn) == schema.program_version():
-                    return conn
-            conn.close()
-        from pfa_core.store import migrations
-
-        with self._checked(self._connect_embedded()) as owner:
-            migrations.allow_app_login(owner)
-        return self._checked(self._open_bound())
-
-    def _open_bound(self) -> Connection[Any]:
-        if self.root is None:
-            raise Internal(_NO_TARGET)
-        return open_embedded(address.conninfo(self.root, user=APP_ROLE), self.silence_limit)
-
-    def _connect_embedded(self) -> Connection[Any]:
-        if self.root is None:
-            raise Internal(_NO_TARGET)
-        try:
-            return open_embedded(address.conninfo(self.root), self.silence_limit)
-        except psycopg.OperationalError:
-            # Only a server that is not running needs what starts one: most commands find it up.
-            from pfa_core.store.embedded import server
-
-            return open_embedded(server.ensure(self.root), self.silence_limit)
-
-    def _check_schema(self, conn: Connection[Any]) -> None:
-        """Require the program's own schema.
-
-        The question for it also sets the session's settings. Only the embedded server is upgraded
-        without being asked.
-        """
-        version = schema.version(conn, self.pooling)
-        if not self.require_schema:
-            return
-        if self.conninfo is None and version != schema.program_version():
-            from pfa_core.store import migrations
-
-            version = migrations.upgrade_with_others(conn)
-        if version is None:
-            schema.require_found(conn)
-        schema.require_current(version)
+        return open_handle(
+            Target(
+                conninfo=self.conninfo,
+                root=self.root,
+                named_by=self.named_by,
+                owner=self.owner,
+                require_schema=self.require_schema,
+                silence_limit=self.silence_limit,
+                pooling=self.pooling,
+            )
+        )
 
     def _with_retries(self, attempt: Callable[[], Result]) -> Result:
         for number in range(1, ATTEMPTS):
