@@ -74,15 +74,7 @@ def export_organization(
     if copy:
         talk.hint("the copy is suspended where it is imported: it exchanges nothing with PEMS")
     else:
-        # What a pipe's reader has made of it is not known: whether it is kept, and under which name.
-        kept = Path(file).is_file()
-        name = shell.file(file) if kept else "FILE"
-        undone = (
-            "" if kept else f"; if it was not kept, type: pfa org reopen {code} --reason 'not kept'"
-        )
-        talk.hint(
-            f"{code} is archived here; on the other side type: pfa org import {name}; import it once{undone}"
-        )
+        _say_next(talk, code, file)
 
 
 @command(
@@ -137,6 +129,19 @@ def reopen_organization(
     facts = {"organization": code, "before": before, "after": "active"}
     show_facts(facts, call.look(Format.TABLE), id_column="organization")
     talk.note_dry_run()
+
+
+def _say_next(talk: Talk, code: str, file: str) -> None:
+    """Name what brings an archived organization to the other side."""
+    # What a pipe's reader has made of it is not known: whether it is kept, and under which name.
+    kept = Path(file).is_file()
+    name = shell.file(file) if kept else "FILE"
+    undone = (
+        "" if kept else f"; if it was not kept, type: pfa org reopen {code} --reason 'not kept'"
+    )
+    talk.hint(
+        f"{code} is archived here; on the other side type: pfa org import {name}; import it once{undone}"
+    )
 
 
 def _show(call: Invocation, item: dict[str, Any]) -> None:
