@@ -441,7 +441,7 @@ class Draw:
             ("unknown two", ({"a": [1]}, None)),
             ("pemsVersion", ("2025-10-01T00:00:00Z", "2025-12-01T00:00:00Z", "3")),
             ("category", (" Crane", "Cra\u0301ne")),
-            ("description", ("a\nb", 'say "x", y', "a\rb", "P-1,ORG", "\n")),
+            ("description", ("a\nb", 'say "x", y', "a\rb", "P-1,A", "\n")),
         ):
             if pick.random() < 0.08:
                 row[name] = pick.choice(values)
@@ -461,11 +461,11 @@ class Draw:
             rows.append(self.row(f"P-{pick.randrange(8)}"))
         if pick.random() < 0.3:
             pick.shuffle(rows)
-        kind = pick.choice(["jsonl"] * 3 + ["csv"] * 3 + ["json", "gz"])
+        kind = pick.choice(["jsonl"] * 3 + ["csv"] * 3 + ["tsv"] * 2 + ["json", "gz"])
         self.number += 1
         path = self.folder / f"{self.number}.{kind if kind != 'gz' else 'jsonl.gz'}"
-        if kind == "csv":
-            content = self.spoilt(table(rows, ","))
+        if kind in ("csv", "tsv"):
+            content = self.spoilt(table(rows, "," if kind == "csv" else "\t"))
         elif kind == "json":
             content = json.dumps(rows).encode()
         else:
