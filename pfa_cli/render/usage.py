@@ -11,6 +11,7 @@ _OF_OPTION = re.compile(
     r"Invalid value for '?(?P<option>[^':]+)'?(?: / '[^']+')*: (?P<why>.+)", re.DOTALL
 )
 _EXTRA = re.compile(r"(?:Got )?unexpected extra argument(?:s|\(s\))? \((?P<words>.+)\)")
+_BRACKETS = str.maketrans(dict.fromkeys("[]|.", " "))
 _UNKNOWN_OPTION = "No such option: "
 _SIMILAR = " (Possible options: "  # behind it
 # What takes the argument that a command does not.
@@ -47,12 +48,12 @@ def hint(message: str, context: Any) -> str:
 
 def _argument(command: Any) -> str:
     """Name the command's first argument; empty for none."""
-    names = (
-        (param.metavar or param.name or "").strip("[].").upper()
-        for param in command.params
-        if param.param_type_name == "argument"
-    )
-    return next(names, "")
+    for param in command.params:
+        if param.param_type_name == "argument":
+            # As in "[SESSION [OTHER]]", "[FILE|-]" or "[-- PSQL_ARGUMENT...]".
+            words = (param.metavar or param.name or "").translate(_BRACKETS).upper().split()
+            return next((word for word in words if word[0].isalpha()), "")
+    return ""
 
 
 def in_our_words(message: str) -> str:

@@ -119,6 +119,8 @@ def _commands(source: str) -> Iterator[tuple[int, str, str]]:
             2,
             "hint: type: pfa show --help; an argument that begins with a dash: pfa show -- PFA_ID\n",
         ),
+        (["diff", "-x"], 2, "begins with a dash: pfa diff -- SESSION\n"),
+        (["db", "psql", "-x"], 2, "begins with a dash: pfa db psql -- PSQL_ARGUMENT\n"),
         (["show", "--outptu", "json"], 2, "hint: type: pfa show --help\n"),
         (["status", "-x"], 2, "hint: type: pfa status --help\n"),
         (["fields", "monthlyRate"], 2, "hint: type: pfa explain monthlyRate\n"),
