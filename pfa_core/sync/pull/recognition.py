@@ -185,11 +185,8 @@ class Recognition:
             yield from enumerate(lines, 1)
             return
         facts = self._names if table is None else [self._names, *table]
-        same, see, begin = (
-            0,
-            self.known.see if self.known else None,
-            self._bound("line", facts).copy,
-        )
+        same, see = 0, self.known.see if self.known else None
+        begin = self._bound("line", facts).copy
         for number, line in enumerate(lines, 1):
             bound = begin()
             # A mark of the byte order counts for nothing at the beginning of a file alone.
