@@ -1,4 +1,4 @@
-"""The connection of a handle: to a server that is named or embedded, with the program's schema."""
+"""The connection of a handle, with the schema that the program needs."""
 
 from __future__ import annotations
 
