@@ -24,11 +24,12 @@ def replacing(path: str | os.PathLike[str], *, mode: int | None = None) -> Itera
 
     It is written beside it, brought to the disk and renamed: a full disk, an error or a killed process leave the
     old content; what a killed one leaves beside it, the next one for that file removes. A link stays, the file that
-    it leads to is replaced, with its mode. What is not a regular file, such as a pipe, gets the whole content at
+    it leads to is replaced. What is not a regular file, such as a pipe, gets the whole content at
     the end, as does what the process has open under a name of the system (/dev/stdout, /dev/fd/63).
 
     Args:
-        mode: Its mode, whatever that of the file that it replaces; None: that, or the usual one.
+        mode: Its mode, the writer being its owner; None: owner, group and mode of the file that it replaces, as far
+            as the system lets, or the usual ones.
 
     Raises:
         IoFailure: It cannot be written; ReaderGone where it is a pipe whose reader did not take all of it.
@@ -36,16 +37,17 @@ def replacing(path: str | os.PathLike[str], *, mode: int | None = None) -> Itera
     name = os.fspath(path)
     with _explained(name):
         descriptor = descriptor_of(name)
-        found = _mode(name or os.curdir) if descriptor is None else os.fstat(descriptor).st_mode
+        found = _status(name or os.curdir) if descriptor is None else os.fstat(descriptor)
         # To resolve a path loses the slash at its end.
-        if name.endswith(os.sep) or (found is not None and stat.S_ISDIR(found)):
+        if name.endswith(os.sep) or (found is not None and stat.S_ISDIR(found.st_mode)):
             raise IoFailure(f"{name} is a folder, not a file")
-        if descriptor is not None or (found is not None and not stat.S_ISREG(found)):
+        if descriptor is not None or (found is not None and not stat.S_ISREG(found.st_mode)):
             with TemporaryFile() as file:
                 yield cast("BinaryIO", file)
                 _copy(cast("BinaryIO", file), name, descriptor)
             return
-        with _beside(Path(os.path.realpath(name)), found if mode is None else mode) as file:
+        given = found if mode is None else None
+        with _beside(Path(os.path.realpath(name)), mode, given) as file:
             yield file
 
 
@@ -69,7 +71,7 @@ def creating(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             if os.path.lexists(target):
                 remove_left(target)
                 raise FileExistsError
-            with _beside(target, PRIVATE, _name_new) as file:
+            with _beside(target, PRIVATE, put=_name_new) as file:
                 yield file
         except FileExistsError:
             raise IllegalTransition(
@@ -105,17 +107,25 @@ def _name_new(temporary: Path, target: Path) -> None:
 
 @contextmanager
 def _beside(
-    target: Path, mode: int | None, put: Callable[[Path, Path], object] = Path.replace
+    target: Path,
+    mode: int | None,
+    replaced: os.stat_result | None = None,
+    *,
+    put: Callable[[Path, Path], object] = Path.replace,
 ) -> Iterator[BinaryIO]:
     temporary = name_beside(target)
     remove_left(target)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, PRIVATE if mode == PRIVATE else 0o666)
+    # What replaces a file is its writer's alone until it has the mode of that one.
+    usual = mode is None and replaced is None
+    descriptor = os.open(temporary, flags, 0o666 if usual else PRIVATE)
     try:
         with os.fdopen(descriptor, "w+b") as file:
             mark_written(descriptor)
+            if replaced is not None:
+                _give(descriptor, replaced)
             if mode is not None:
-                os.fchmod(descriptor, stat.S_IMODE(mode))
+                os.fchmod(descriptor, mode)
             yield file
             file.flush()
             os.fsync(descriptor)
@@ -127,13 +137,30 @@ def _beside(
     _sync(target.parent)
 
 
-def _mode(path: str) -> int | None:
-    """Return the mode of what a path leads to; None: nothing is there.
+def _give(descriptor: int, replaced: os.stat_result) -> None:
+    """Give a file the owner, group and mode of the one that it replaces.
+
+    Another owner only root can give it, a group only who is in it. Without that group its permissions would be
+    another group's: that one gets what all others have.
+    """
+    mode = stat.S_IMODE(replaced.st_mode)
+    if os.geteuid() == 0:
+        with suppress(PermissionError):  # root of a container, or of a network file system
+            os.fchown(descriptor, replaced.st_uid, -1)
+    try:
+        os.fchown(descriptor, -1, replaced.st_gid)
+    except PermissionError:
+        mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
+    os.fchmod(descriptor, mode)
+
+
+def _status(path: str) -> os.stat_result | None:
+    """Return what the system says of what a path leads to; None: nothing is there.
 
     The kernel is asked: a name of an open pipe resolves to one that does not exist.
     """
     try:
-        return os.stat(path).st_mode
+        return os.stat(path)
     except FileNotFoundError:
         return None
 

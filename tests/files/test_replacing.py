@@ -9,6 +9,7 @@ import subprocess
 import sys
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -25,6 +26,48 @@ def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
         assert path.read_text() == "old"
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o640)
     assert os.listdir(tmp_path) == ["a"]
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
+
+
+@as_root
+def test_root_leaves_a_file_to_its_owner_and_keeps_what_is_private(tmp_path: Path) -> None:
+    """A report that cron writes as root stays the engineer's; a backup is its writer's."""
+    path = tmp_path / "a"
+    for mode, owner in ((None, (1234, 2345)), (0o600, (0, 0))):
+        path.write_text("old")
+        path.chmod(0o640)
+        os.chown(path, 1234, 2345)
+        with replacing(path, mode=mode) as file:
+            file.write(b"new")
+        found = path.stat()
+        assert (found.st_uid, found.st_gid) == owner
+        assert found.st_mode & 0o777 == (mode or 0o640)
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("group", "before", "after"),
+    [(2345, 0o640, 0o640), (3456, 0o640, 0o600), (3456, 0o664, 0o644), (3456, 0o604, 0o644)],
+)
+def test_a_group_s_permissions_are_no_other_group_s(group: int, before: int, after: int) -> None:
+    """One user replaces another one's file in a folder of both; group 2345 is theirs."""
+    code = (
+        "import os, sys\nfrom pfa_core.files.replacing import replacing\n"
+        "os.setgroups([2345]); os.setgid(4567); os.setuid(4567)\n"
+        "with replacing(sys.argv[1]) as file:\n    file.write(b'new')\n"
+    )
+    with TemporaryDirectory() as folder:  # pytest's own folders are root's alone
+        os.chown(folder, 4567, 4567)
+        path = Path(folder, "a")
+        path.write_text("old")
+        os.chown(path, 1234, group)
+        path.chmod(before)
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+        found = path.stat()
+    assert (found.st_uid, found.st_gid) == (4567, group if group == 2345 else 4567)
+    assert found.st_mode & 0o777 == after
 
 
 def test_a_new_file_has_the_mode_that_the_user_gives_files(tmp_path: Path) -> None:
