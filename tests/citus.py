@@ -35,6 +35,12 @@ knows_outcomes = pytest.mark.skipif(
 of_one_machine = pytest.mark.skipif(
     is_named, reason="compares, plans or indexes the tables of one machine"
 )
+keeps_sums = pytest.mark.skipif(
+    is_named, reason="distributed tables keep no sums by month and field"
+)
+counts_rows = pytest.mark.skipif(
+    is_named, reason="dead rows and months are counted on one machine; a shard is its node's"
+)
 takes_triggers = pytest.mark.skipif(is_named, reason="distributed tables take no triggers")
 # Of each distributed table: each more is a file for the table and each of its indexes in every test.
 _SHARDS = 4

@@ -12,12 +12,12 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pfa_core.store.database import Database
-from tests import put_back
+from tests import citus, put_back
 from tests.factories import World, a_world, draft, record
 from tests.server import Server
 from tests.worlds import a_copy
 
-pytestmark = pytest.mark.every_version
+pytestmark = [pytest.mark.every_version, citus.of_one_machine]
 
 
 def world(url: str) -> World:

@@ -8,6 +8,7 @@ import pfa_core
 from pfa_cli.app import main
 from pfa_core import Filters
 from pfa_core.access.tokens import keyring
+from tests import citus
 from tests.factories import World, a_world, commit, draft, record
 from tests.forms import every_third
 from tests.kpis.exact import require_exact
@@ -153,6 +154,7 @@ OF_KEPT = {
 }  # fmt: skip
 
 
+@citus.keeps_sums
 @pytest.mark.parametrize("planted", OF_KEPT)
 def test_planted_drift_of_months_and_fields_is_found_and_mended(world, planted):
     before = everything_kept(world)
@@ -165,6 +167,7 @@ def test_planted_drift_of_months_and_fields_is_found_and_mended(world, planted):
     assert everything_kept(world) == before
 
 
+@citus.keeps_sums
 def test_where_no_sums_by_month_and_field_are_kept_the_records_are_read_until_a_repair(world):
     def shown():
         return [

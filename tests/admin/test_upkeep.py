@@ -12,6 +12,7 @@ import pfa_core
 from pfa_core import Flags, Selection
 from pfa_core.admin.upkeep import Upkeep, disk_room, upkeep_of
 from pfa_core.store import upkeep
+from tests import citus
 from tests.factories import World, a_world, draft, record
 from tests.worlds import built_once
 
@@ -30,6 +31,7 @@ def found(world: World) -> Upkeep:
     return upkeep_of(pfa_core.resolve(Flags(database_url=world.url)))
 
 
+@citus.counts_rows
 def test_dead_rows_that_no_vacuum_removed_are_found(world: World) -> None:
     assert found(world).overdue == []
     with psycopg.connect(world.url, autocommit=True) as conn:
@@ -55,6 +57,7 @@ def test_the_age_of_transactions_is_read(world: World) -> None:
     assert not state.is_old
 
 
+@citus.counts_rows
 def test_what_the_last_months_added_is_counted(world: World) -> None:
     status = pfa_core.database_status(pfa_core.resolve(Flags(database_url=world.url)), growth=True)
     assert status.growth[0].month == f"{datetime.now(UTC):%Y-%m}"
@@ -68,6 +71,7 @@ def test_what_the_last_months_added_is_counted(world: World) -> None:
     assert (plain.growth, plain.trail_bytes) == ((), None)
 
 
+@citus.counts_rows
 @pytest.mark.parametrize("month", [1, 2, 12])
 def test_months_are_those_of_the_calendar(world: World, month: int) -> None:
     now = datetime(2026, month, 31 if month != 2 else 28, 23, 59, tzinfo=UTC)
