@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfa_core.exact_json import JsonFault, dumps, loads, loads_strict
+from pfa_core import exact_json
+from pfa_core.exact_json import JsonFault, dumps, loads, loads_line, loads_strict
 from tests.model.strategies import json_values
 
 decimals = st.decimals(allow_nan=False, allow_infinity=False)
@@ -37,7 +38,7 @@ decimals = st.decimals(allow_nan=False, allow_infinity=False)
         ("[ 1 , null , true ]", [1, None, True], "[1,null,true]"),
     ],
 )
-@pytest.mark.parametrize("read", [loads, loads_strict])
+@pytest.mark.parametrize("read", [loads, loads_strict, loads_line])
 def test_what_was_read_is_written_with_its_own_digits(read, text, value, shown):
     found = read(text)
     assert value is None or (found, type(found)) == (value, type(value))
@@ -171,3 +172,86 @@ def test_a_hundred_levels_are_read_however_many_brackets_there_are(begin, end, t
     assert value[0] == value[1]
     with pytest.raises(JsonFault, match="nested deeper than 100 levels"):
         loads_strict(f"[{deep},[{deep}],[]]")
+
+
+def found(read, text):
+    """Return what a parser makes of a text, with its types, or what it refuses."""
+    try:
+        return repr(read(text))
+    except JsonFault as fault:
+        return str(fault)
+
+
+LINES = (
+    '{"a": 1, "a": 2}',
+    '{"a" : 1, "b": 2, "b": 3}',
+    '{"a\\u0062": 1}',
+    '{"a": NaN}',
+    '{"a": -Infinity}',
+    '{"a": 1e400}',
+    '{"a": 1E-401}',
+    '{"a": -0}',
+    '{"a": -0.0}',
+    '{"a": 1.0E+2}',
+    '{"a": 01}',
+    '{"a": .5}',
+    '{"a": 5.}',
+    '{"a": +1}',
+    '{"a": "\x00"}',
+    '{"a": "\t"}',
+    '{"a": "\ud800"}',
+    '{"a": [1, {"b": 2}]}',
+    '\ufeff{"a": 1}',
+    ' {"a": 1} ',
+    '{"a": 1,}',
+    '{"a": 1} x',
+    "{a: 1}",
+    "{'a': 1}",
+    '{"a": true, "b": null, "c": ""}',
+    '{"": ""}',
+    "{}",
+    "[]",
+    '""',
+    "",
+    '{"a": "é😀"}',
+    '{"a": 1, "b": "x\x7f"}',
+    '{"a": 1}\xa0',
+    '{"a": /**/ 1}',
+    '{"a": 1}{"a": 2}',
+    '{"a": ' + "9" * 18 + "}",
+    '{"a": ' + "9" * 19 + "}",
+    '{"a": ' + "9" * 401 + "}",
+    '{"a": 0.' + "9" * 401 + "}",
+    '{"a": ' + "9" * 5000 + "}",
+)
+
+
+@pytest.mark.parametrize("text", LINES)
+def test_a_line_is_parsed_as_by_the_strict_parser(text, monkeypatch):
+    assert found(loads_line, text) == found(loads_strict, text)
+    monkeypatch.setattr(exact_json, "_flat_parser", lambda: None)  # a machine without msgspec
+    assert found(loads_line, text) == found(loads_strict, text)
+
+
+@given(st.dictionaries(st.text(max_size=3), json_values, max_size=5), st.data())
+def test_a_drawn_line_is_parsed_as_by_the_strict_parser(value, data):
+    """Whole, and with a character more, less or other, which may make two keys equal."""
+    text = dumps(value)
+    assert found(loads_line, text) == found(loads_strict, text)
+    at = data.draw(st.integers(0, len(text)))
+    cut = data.draw(st.integers(0, 2))
+    put = data.draw(
+        st.sampled_from(["", '"', ":", ",", "{", "1", "e", "-", " ", "\\", "a", '"a":1,'])
+    )
+    mutated = text[:at] + put + text[at + cut :]
+    assert found(loads_line, mutated) == found(loads_strict, mutated)
+
+
+def test_what_is_flat_is_parsed_by_msgspec():
+    """The test of the tests above: the fast way is taken at all."""
+    assert exact_json._flat('{"a": 1, "b": "x", "c": 1.50, "d": null}') == {
+        "a": 1,
+        "b": "x",
+        "c": Decimal("1.50"),
+        "d": None,
+    }

@@ -171,7 +171,7 @@ _EVERYWHERE: dict[str, str | Meaning] = {
     "pfa": "version of pfa",
     "pfaId": "business key of the record",
     "plan": "the cost of the plan dates",
-    "position": "place in the input",
+    "position": "place in the input; of a push, whose session it was",
     "previous": "id of the former key",
     "problem": "what is wrong; empty where it is usable",
     "problems": "why conflicts stay open, with --partial",

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, BinaryIO, Protocol
 
 from pfa_core.errors import Fault, FaultCode, InvalidData, InvalidRequest
-from pfa_core.exact_json import JsonFault, loads_strict
+from pfa_core.exact_json import JsonFault, loads_line, loads_strict
 from pfa_core.files.dialect import (
     STORED,
     TABLES,
@@ -223,7 +223,7 @@ def _jsonl_records(
             position = f"{name} line {number}"
             try:
                 text = decode(line, name, number)
-                value = loads_strict(text)
+                value = loads_line(text)
                 yield _record(value, position, text.rstrip())
             except InvalidData as error:
                 yield Fault("", "", FaultCode.INVALID_ENCODING, error.message, position=position)

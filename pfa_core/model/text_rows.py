@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
 from typing import Any
 
-from pfa_core.model.baseline import MAX_REMEMBERED, always_there, cast_value, is_blank, recurs
+from pfa_core.model.casts import MAX_REMEMBERED, always_there, cast_value, is_blank, recurs
 from pfa_core.model.keys import invisible_in, normal_key
 from pfa_core.model.record import DEFAULTED, FIELDS, MAX_ID, Field
 from pfa_core.model.values import Wrong

@@ -15,7 +15,17 @@ from pfa_cli import __version__
 from pfa_cli.app import ALIASES, COMMANDS, Program, app, main
 from pfa_core.sql import newest_migration
 
-HEAVY = ("psycopg", "simplejson", "tabulate", "rich", "jwt", "platformdirs", "pydantic", "asyncio")
+HEAVY = (
+    "psycopg",
+    "simplejson",
+    "msgspec",
+    "tabulate",
+    "rich",
+    "jwt",
+    "platformdirs",
+    "pydantic",
+    "asyncio",
+)
 # Beside typer, `--version` and `--help` load these and nothing else.
 OF_THE_START = {
     "dataclasses",

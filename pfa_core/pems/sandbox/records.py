@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from pfa_core.errors import Fault
-from pfa_core.model.baseline import KEYS, read_record
+from pfa_core.model.baseline import read_record
+from pfa_core.model.casts import KEYS
 from pfa_core.model.record import MAX_KEY_TEXT
 
 RecordKey = tuple[str, str]

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from pfa_core import exact_json
-from pfa_core.model.baseline import LEFT_OUT
+from pfa_core.model.casts import LEFT_OUT
 
 
 def changed_line(line: str, changes: Mapping[str, Any]) -> str | None:

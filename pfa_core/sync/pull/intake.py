@@ -15,15 +15,12 @@ from pfa_core.files.own_values import OWN_VALUES_HINT
 from pfa_core.masking import Mask
 from pfa_core.model.baseline import (
     FOREIGN,
-    KEYS,
-    LEFT_OUT,
-    MAX_REMEMBERED,
     alters_key,
-    is_blank,
     read_changes,
     read_record,
     with_changes,
 )
+from pfa_core.model.casts import KEYS, LEFT_OUT, MAX_REMEMBERED, is_blank
 from pfa_core.model.id_set import IdSet
 from pfa_core.model.ids import OrganizationId
 from pfa_core.model.progress import Phase, Progress, Report

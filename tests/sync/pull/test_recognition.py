@@ -76,14 +76,14 @@ def write(tmp_path: Path) -> Callable[..., str]:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that were parsed as JSON, or read as rows."""
     found: list[str] = []
-    loads, read, text = (
-        pfa_core.files.baseline.loads_strict,
-        intake.read_changes,
-        intake.TextRows.text,
-    )
-    monkeypatch.setattr(
-        pfa_core.files.baseline, "loads_strict", lambda line: found.append(line) or loads(line)
-    )
+    read, text = intake.read_changes, intake.TextRows.text
+    for name in ("loads_line", "loads_strict"):
+        loads = getattr(pfa_core.files.baseline, name)
+        monkeypatch.setattr(
+            pfa_core.files.baseline,
+            name,
+            lambda line, loads=loads: found.append(line) or loads(line),
+        )
     monkeypatch.setattr(
         intake,
         "read_changes",
