@@ -291,13 +291,16 @@ SET version = EXCLUDED.version,
 COPY pfa_digest (organization_id, pfa_id, version, writer, digest, shape, unknown) FROM STDIN;
 
 -- name: stamp_digests
--- A row on a node was written by a transaction of that node, which the coordinator does not know.
+-- A row on a node was written by a transaction of that node, which the coordinator does not know. One COPY wrote all
+-- of these, so one look-up finds it: a join of two tables without statistics compared each row with each.
 UPDATE pfa_digest AS d
-SET writer = m.xmin
-FROM pfa_mirror AS m
+SET writer = (
+    SELECT m.xmin
+    FROM pfa_mirror AS m
+    WHERE m.organization_id = %(organization_id)s
+      AND m.pfa_id = %(first)s
+)
 WHERE d.organization_id = %(organization_id)s
-  AND m.organization_id = %(organization_id)s
-  AND m.pfa_id = d.pfa_id
   AND d.pfa_id BETWEEN %(first)s AND %(last)s;
 
 -- name: forget_digests
