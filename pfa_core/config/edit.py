@@ -25,6 +25,7 @@ from pfa_core.config.secret_files import prepare_secret_file
 from pfa_core.config.settings import Flags, config_directory, named_profile
 from pfa_core.config.shape import ConfigFile
 from pfa_core.errors import ConfigInvalid, InvalidRequest, NotFound
+from pfa_core.files.beside import give_as
 from pfa_core.model import shell
 from pfa_core.model.suggest import did_you_mean
 from pfa_core.shapes import find_faults
@@ -259,10 +260,7 @@ class OpenConfig:
         text = f"{text}\n".replace("\n", self._ends).removesuffix("\n")
         prepared = prepare_secret_file(target, text)
         with suppress(FileNotFoundError):
-            status = target.stat()
-            os.chmod(prepared.temporary, status.st_mode & 0o777)
-            if os.geteuid() == 0:
-                os.chown(prepared.temporary, status.st_uid, status.st_gid)
+            give_as(prepared.temporary, target.stat())
         prepared.publish()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import stat
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -31,6 +32,25 @@ def mark_written(descriptor: int) -> None:
     """Say to other processes that a file is being written, until it is closed."""
     with suppress(OSError):  # some network file systems have no locks
         flock(descriptor, LOCK_EX | LOCK_NB)
+
+
+def give_as(file: int | Path, replaced: os.stat_result) -> None:
+    """Give a file the group, the mode and the owner of the one that it replaces.
+
+    Another owner only root can give it, a group only who is in it. Without that group its permissions would be
+    another group's: that one gets what all others have. A container may lack a group, or root a right: what the
+    system refuses of group and owner stays as it is.
+    """
+    mode = stat.S_IMODE(replaced.st_mode)
+    try:
+        os.chown(file, -1, replaced.st_gid)
+    except OSError:
+        mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
+    # Before the owner: who gave a file away may not change its mode any more.
+    os.chmod(file, mode)
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            os.chown(file, replaced.st_uid, -1)
 
 
 def remove_left(target: Path) -> None:

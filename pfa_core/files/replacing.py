@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from pfa_core.errors import IllegalTransition, IoFailure, ReaderGone
-from pfa_core.files.beside import mark_written, name_beside, remove_left
+from pfa_core.files.beside import give_as, mark_written, name_beside, remove_left
 from pfa_core.files.descriptors import descriptor_of
 
 PRIVATE = 0o600
@@ -24,8 +24,8 @@ def replacing(path: str | os.PathLike[str], *, mode: int | None = None) -> Itera
 
     It is written beside it, brought to the disk and renamed: a full disk, an error or a killed process leave the
     old content; what a killed one leaves beside it, the next one for that file removes. A link stays, the file that
-    it leads to is replaced. What is not a regular file, such as a pipe, gets the whole content at
-    the end, as does what the process has open under a name of the system (/dev/stdout, /dev/fd/63).
+    it leads to is replaced. What is not a regular file, such as a pipe, gets the whole content at the end, as does
+    what the process has open under a name of the system (/dev/stdout, /dev/fd/63).
 
     Args:
         mode: Its mode, the writer being its owner; None: owner, group and mode of the file that it replaces, as far
@@ -123,7 +123,7 @@ def _beside(
         with os.fdopen(descriptor, "w+b") as file:
             mark_written(descriptor)
             if replaced is not None:
-                _give(descriptor, replaced)
+                give_as(descriptor, replaced)
             if mode is not None:
                 os.fchmod(descriptor, mode)
             yield file
@@ -135,23 +135,6 @@ def _beside(
             temporary.unlink(missing_ok=True)
         raise
     _sync(target.parent)
-
-
-def _give(descriptor: int, replaced: os.stat_result) -> None:
-    """Give a file the owner, group and mode of the one that it replaces.
-
-    Another owner only root can give it, a group only who is in it. Without that group its permissions would be
-    another group's: that one gets what all others have.
-    """
-    mode = stat.S_IMODE(replaced.st_mode)
-    if os.geteuid() == 0:
-        with suppress(PermissionError):  # root of a container, or of a network file system
-            os.fchown(descriptor, replaced.st_uid, -1)
-    try:
-        os.fchown(descriptor, -1, replaced.st_gid)
-    except PermissionError:
-        mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
-    os.fchmod(descriptor, mode)
 
 
 def _status(path: str) -> os.stat_result | None:

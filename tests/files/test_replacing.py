@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -28,6 +29,7 @@ def test_a_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a"]
 
 
+# What the system refuses a plain user says nothing of what the program would do.
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
 
 
@@ -68,6 +70,44 @@ def test_a_group_s_permissions_are_no_other_group_s(group: int, before: int, aft
         found = path.stat()
     assert (found.st_uid, found.st_gid) == (4567, group if group == 2345 else 4567)
     assert found.st_mode & 0o777 == after
+
+
+@pytest.mark.parametrize("refusal", [errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_system_that_gives_no_owner_and_no_group_lets_the_file_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    """EINVAL: the namespace of a container has no such group. The mode is given before the file is given away."""
+    path = tmp_path / "a"
+    path.write_text("old")
+    path.chmod(0o664)
+
+    def refuse(*_: object) -> None:
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr(os, "chown", refuse)
+    with replacing(path) as file:
+        file.write(b"new")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o644)
+
+
+@as_root
+def test_a_file_has_its_mode_when_it_is_given_away(tmp_path: Path, monkeypatch) -> None:
+    """Root may own the right to give a file away, and not the one to change another user's."""
+    path = tmp_path / "a"
+    path.write_text("old")
+    path.chmod(0o640)
+    os.chown(path, 1234, 2345)
+    chmod = os.chmod
+
+    def own_alone(file: int, mode: int) -> None:
+        assert os.fstat(file).st_uid == 0
+        chmod(file, mode)
+
+    monkeypatch.setattr(os, "chmod", own_alone)
+    with replacing(path) as file:
+        file.write(b"new")
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 2345, 0o640)
 
 
 def test_a_new_file_has_the_mode_that_the_user_gives_files(tmp_path: Path) -> None:
