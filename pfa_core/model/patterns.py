@@ -13,6 +13,7 @@ from pfa_core.model.record import MAX_ID, Kind
 from pfa_core.model.values import MAX_DECIMALS, MAX_MONEY
 
 MAX_PATTERNS = 2_000
+_MOST_NAMES = 4_000  # characters of a remembered record's names, so that no file fills the memory with them
 
 # By the names of the fields, in their order, and the types of their values.
 _patterns: dict[tuple[tuple[str, ...], tuple[type, ...]], _Pattern] = {}
@@ -34,7 +35,7 @@ def patterned_changes(raw: Any) -> dict[str, Any] | None:
     key = tuple(raw), tuple(map(type, values))
     pattern = _patterns.get(key)
     if pattern is None:
-        if len(_patterns) >= MAX_PATTERNS:
+        if len(_patterns) >= MAX_PATTERNS or sum(map(len, raw)) > _MOST_NAMES:
             return None
         pattern = _patterns[key] = _Pattern(*key)
     return pattern.changes(values)

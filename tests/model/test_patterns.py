@@ -77,6 +77,12 @@ def test_as_many_patterns_are_remembered_as_fit(monkeypatch):
     assert kept["x3"] == 3
 
 
+def test_records_of_long_names_are_not_remembered(monkeypatch):
+    monkeypatch.setattr(patterns, "_patterns", {})
+    assert patterns.patterned_changes({"pfaId": "P-1", "x" * 4_000: 1}) is None
+    assert patterns._patterns == {}
+
+
 def test_texts_are_remembered_up_to_a_limit(monkeypatch):
     monkeypatch.setattr(casts, "MAX_REMEMBERED", 0)
     monkeypatch.setattr(patterns, "_patterns", {})
