@@ -14,6 +14,23 @@ SELECT EXISTS (
       AND a.wait_event_type IS DISTINCT FROM 'Client'
 );
 
+-- name: has_workers
+SELECT to_regclass('pg_catalog.citus_stat_activity') IS NOT NULL;
+
+-- name: at_work_on_workers
+-- Whether a worker is at work for the session: while its coordinator waits for one, its own state is that of a session
+-- that waits for its client. The number of a session in the cluster is that of its node before its process.
+SELECT EXISTS (
+    SELECT FROM citus_stat_activity AS a
+    WHERE a.is_worker_query
+      AND (a.global_pid = citus_backend_gpid() - pg_backend_pid() + %(pid)s OR %(own)s <> pg_backend_pid())
+      AND a.global_pid <> citus_backend_gpid()
+      AND a.usename = current_user
+      AND a.datname = current_database()
+      AND a.state = 'active'
+      AND a.wait_event_type IS DISTINCT FROM 'Client'
+);
+
 -- name: holder
 -- The session that keeps another one waiting for a lock, the longest transaction first. No row: none does. Behind a
 -- pooler the id is not that of the session. What other roles' sessions do is not shown, nor since when.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple, TypeVar
@@ -176,8 +176,14 @@ def holder_of_key(conn: Connection[Any], key: int) -> Holder | None:
 def _ask(other: Connection[Any], pid: int, waited: float, *, end: bool) -> bool:
     # Behind a pooler the ids that clients see are not those of the server's sessions.
     values = {"pid": pid, "waited": waited, "own": other.info.backend_pid}
-    row = other.execute(_SQL["at_work"], values).fetchone()
-    at_work = bool(row and row[0])
+    at_work = _says(other, "at_work", values) or (
+        _says(other, "has_workers", {}) and _says(other, "at_work_on_workers", values)
+    )
     if end and not at_work:
         other.execute(_SQL["let_go"], values)
     return at_work
+
+
+def _says(other: Connection[Any], statement: str, values: Mapping[str, Any]) -> bool:
+    row = other.execute(_SQL[statement], values).fetchone()
+    return bool(row and row[0])

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 import pfa_core
 from pfa_core import Filters, Flags, Query, Selection, errors, sql
 from pfa_core.config.settings import Settings
 from pfa_core.sql import tables
 from pfa_core.sql.tables import PLACEMENTS, Placement
-from pfa_core.store import distribution, migrations, outcome, rls
+from pfa_core.store import distribution, migrations, outcome, rls, silence
+from pfa_core.store.database import Database
 from pfa_core.transfer.programs import find, run
 from tests import citus
 from tests.citus import Cluster
@@ -88,6 +90,26 @@ def grown(cluster: Cluster) -> Iterator[str]:
         world.db.close()
         cluster.join(str(psycopg.conninfo.conninfo_to_dict(url)["dbname"]))
         yield url
+
+
+class TestSilence:
+    """A coordinator that waits for a worker looks like one that waits for its client."""
+
+    STATEMENT = (
+        "SELECT pg_sleep(3) FROM pfa_mirror WHERE organization_id = 'ORG' AND pfa_id = 'P-1'"
+    )
+
+    def test_a_statement_at_which_a_worker_is_at_work_goes_on(self, database_url: str) -> None:
+        a_world(database_url, record("P-1")).close()
+        with Database(make_conninfo(database_url, tcp_user_timeout="500")) as db:
+            assert db.read(lambda conn: conn.execute(self.STATEMENT).fetchall()) == [("",)]
+
+    def test_a_session_for_which_no_worker_is_at_work_is_silent(self, database_url: str) -> None:
+        a_world(database_url, record("P-1")).close()
+        with Database(database_url) as db, psycopg.connect(database_url, autocommit=True) as other:
+            pid = db.connection().info.backend_pid
+            assert db.read(lambda conn: conn.execute(self.STATEMENT).fetchall()) == [("",)]
+            assert not silence._ask(other, pid, 0, end=False)
 
 
 class TestDistribution:
