@@ -81,7 +81,9 @@ class Cast:
             value = cast_value(self._field, given, textual=textual)
             if self._field.is_key and value != given:
                 Cast.altered = True
-            if len(remembered) + len(self.stays) < MAX_REMEMBERED:
+            # A text that is refused has any length.
+            is_kept = value.__class__ is not Wrong
+            if is_kept and len(remembered) + len(self.stays) < MAX_REMEMBERED:
                 if textual or value.__class__ is not str or value != given:
                     remembered[given] = value
                 else:

@@ -13,7 +13,8 @@ from pfa_core.model.record import MAX_ID, Kind
 from pfa_core.model.values import MAX_DECIMALS, MAX_MONEY
 
 MAX_PATTERNS = 2_000
-_MOST_NAMES = 4_000  # characters of a remembered record's names, so that no file fills the memory with them
+# Characters of a remembered record's names: no file fills the memory with them.
+_MOST_NAMES = 4_000
 
 # By the names of the fields, in their order, and the types of their values.
 _patterns: dict[tuple[tuple[str, ...], tuple[type, ...]], _Pattern] = {}

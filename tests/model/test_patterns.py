@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pfa_core.errors import Fault
 from pfa_core.model import baseline, casts, patterns
 from pfa_core.model.record import FIELDS, MAX_FREE_TEXT, MAX_ID
+from pfa_core.model.values import Wrong
 from tests.factories import record
 from tests.forms import EFFORT
 from tests.model.strategies import json_values, value_of
@@ -91,3 +92,11 @@ def test_texts_are_remembered_up_to_a_limit(monkeypatch):
     assert shown(by_pattern) == shown(by_field)
     model = next(cast for cast in casts.CASTS if cast.name == "model")
     assert raw["model"] not in model.stays
+
+
+@pytest.mark.parametrize("textual", [False, True])
+def test_a_text_that_is_refused_is_not_remembered(textual):
+    model = next(cast for cast in casts.CASTS if cast.name == "model")
+    text = "one that is too long" * 10_000
+    assert isinstance(model.value(text, textual=textual), Wrong)
+    assert text not in {*model.stays, *model._from_text, *model._from_json}
