@@ -35,9 +35,11 @@ knows_outcomes = pytest.mark.skipif(
 of_one_machine = pytest.mark.skipif(
     is_named, reason="compares, plans or indexes the tables of one machine"
 )
+# A statement has one ON CONFLICT at the most there, which keeps the other sums; these are read from the records.
 keeps_sums = pytest.mark.skipif(
     is_named, reason="distributed tables keep no sums by month and field"
 )
+# The coordinator's own table of that name is empty: its statistics are those of no rows.
 counts_rows = pytest.mark.skipif(
     is_named, reason="dead rows and months are counted on one machine; a shard is its node's"
 )
