@@ -33,7 +33,10 @@ DAY = "PFA_TEST_DAY"
 EVERY_DAY = "all"
 
 # Of the long items one in so many runs, each day another, unless they say how many.
-_TURNS = 3
+_TURNS = 6
+
+# Whether slow tests are left to the long form: in a run of all files, for all of its processes.
+LEAVES_SLOW = "PFA_TEST_LEAVES_SLOW"
 
 _OURS = ("PFA_", "XDG_", "PG", "DATABASE_URL")
 
@@ -107,6 +110,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: a long form, which runs only with --long")
     config.addinivalue_line(
         "markers",
+        "slow: left out of a plain run of all tests; runs where files are named, and in each long form",
+    )
+    config.addinivalue_line(
+        "markers",
         "variants(n): the first n of its parameters run always, the others in the long form: they are of one kind",
     )
     config.addinivalue_line(
@@ -118,6 +125,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return  # decided by the process that started this one
     are_named = config.args_source is pytest.Config.ArgsSource.ARGS
+    os.environ[LEAVES_SLOW] = "" if are_named else "1"
     if EFFORT > 1 or are_named or os.environ.get(DAY) == EVERY_DAY:
         os.environ.pop(DAY, None)
     else:
@@ -144,6 +152,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _leave_variants_to_the_long_form(items)
+    if os.environ[LEAVES_SLOW]:
+        _leave_slow_ones_to_the_long_form(items)
     is_long = config.getoption("long")
     day = os.environ.get(DAY)
     left_out = _not_today(items, int(day)) if day else set()
@@ -186,6 +196,14 @@ def _leave_variants_to_the_long_form(items: list[pytest.Item]) -> None:
             seen[name] = seen.get(name, 0) + 1
             if seen[name] > asked.args[0]:
                 item.add_marker("long")
+
+
+def _leave_slow_ones_to_the_long_form(items: list[pytest.Item]) -> None:
+    """Mark them as long, without turns: in each run of the long form they have theirs."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("long"):
+            item.add_marker("long")
+            item.add_marker(pytest.mark.turns(1), append=False)
 
 
 def _spread(items: list[pytest.Item]) -> None:

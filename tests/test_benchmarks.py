@@ -129,6 +129,7 @@ def test_the_plot_spaces_sizes_by_their_logarithm_and_keeps_names_apart() -> Non
     assert abs(names[0] - names[1]) >= 12
 
 
+@pytest.mark.slow
 def test_without_the_peers_it_says_how_to_install_them() -> None:
     code = (
         "import runpy, sys; sys.modules['dlt'] = None; sys.argv = ['peers'];"

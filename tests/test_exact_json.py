@@ -233,6 +233,7 @@ def test_a_line_is_parsed_as_by_the_strict_parser(text, monkeypatch):
     assert found(loads_line, text) == found(loads_strict, text)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=3), json_values, max_size=5), st.data())
 def test_a_drawn_line_is_parsed_as_by_the_strict_parser(value, data):
     """Whole, and with a character more, less or other, which may make two keys equal."""

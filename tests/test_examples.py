@@ -81,6 +81,7 @@ def test_a_script_says_how_it_is_run(path: Path) -> None:
     assert f"python examples/{path.name}" in head
 
 
+@pytest.mark.slow
 @pytest.mark.turns(4)
 @pytest.mark.parametrize("path", [SCRIPTS[0], *long(SCRIPTS[1:])], ids=lambda path: path.name)
 def test_a_script_ends_like_pfa_where_nobody_is_signed_in(path: Path, tmp_path: Path) -> None:
@@ -196,6 +197,7 @@ def test_project_report_writes_a_page_and_says_how_the_forecast_stands(tmp_path:
     assert "Only where: category = Dozer" in (tmp_path / "r.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("signed_in")
 def test_over_plan_lists_what_adds_up_to_the_variance(tmp_path: Path) -> None:
     done = example("over_plan.py", "--first", 2, cwd=tmp_path)
@@ -238,6 +240,7 @@ def test_export_merged_takes_an_expression_and_shows_what_is_wrong_with_one(tmp_
     assert "did you mean forecastEnd? [INVALID_REQUEST]" in wrong.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("signed_in")
 def test_export_merged_writes_csv_and_leaves_nothing_unfinished(tmp_path: Path) -> None:
     assert example("export_merged.py", "out.csv", cwd=tmp_path).returncode == 0
@@ -267,6 +270,7 @@ def test_variance_report_puts_the_worst_first(tmp_path: Path) -> None:
     assert first[7:] == ["| *2 others* | 4 | 7,000.60 | 7,000.60 | 0.00 | +0.00 |", lines[9]]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("signed_in")
 def test_variance_report_refuses_an_unknown_dimension(tmp_path: Path) -> None:
     done = example("variance_report.py", "--by", "colour", cwd=tmp_path)

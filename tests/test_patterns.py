@@ -18,6 +18,7 @@ import pfa_core
 from pfa_core.masking import Mask
 from pfa_core.model.secret import masked
 from tests.forms import forms, many
+from tests.sources import ROOTS, parsed
 
 LENGTH = 100_000
 # A pattern that tries each place of a text anew takes seconds for it, a linear one some milliseconds.
@@ -242,35 +243,31 @@ class TestTable:
 
     def test_no_pattern_is_used_otherwise_than_the_table_says(self) -> None:
         used: dict[str, set[str]] = {}
-        for package in (pfa_core, pfa_cli):
-            for path in Path(package.__path__[0]).rglob("*.py"):
-                module = ".".join((package.__name__, *path.relative_to(package.__path__[0]).parts))
-                module = module.removesuffix(".py").removesuffix(".__init__")
-                for node in ast.walk(ast.parse(path.read_text())):
-                    match node:
-                        case ast.Attribute(value=ast.Name(id=name), attr=use) if use in _USES:
-                            if f"{module}.{name}" in PATTERNS:
-                                used.setdefault(f"{module}.{name}", set()).add(use)
+        for path, tree in parsed():
+            module = ".".join(path.relative_to(ROOTS[0].parent).parts)
+            module = module.removesuffix(".py").removesuffix(".__init__")
+            for node in ast.walk(tree):
+                match node:
+                    case ast.Attribute(value=ast.Name(id=name), attr=use) if use in _USES:
+                        if f"{module}.{name}" in PATTERNS:
+                            used.setdefault(f"{module}.{name}", set()).add(use)
         assert {name: set(PATTERNS[name][0].split()) for name in used} == used
 
     def test_a_pattern_that_has_no_name_is_one_of_the_few_that_are_known(self) -> None:
         found: dict[str, int] = {}
-        for package in (pfa_core, pfa_cli):
-            root = Path(package.__path__[0])
-            for path in root.rglob("*.py"):
-                tree = ast.parse(path.read_text())
-                named = {
-                    id(call)
-                    for statement in tree.body
-                    if isinstance(statement, (ast.Assign, ast.AnnAssign))
-                    for call in ast.walk(statement)
-                }
-                for node in ast.walk(tree):
-                    match node:
-                        case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=name)):
-                            if name in (*_USES, "compile") and id(node) not in named:
-                                place = str(path.relative_to(root.parent))
-                                found[place] = found.get(place, 0) + 1
+        for path, tree in parsed():
+            named = {
+                id(call)
+                for statement in tree.body
+                if isinstance(statement, (ast.Assign, ast.AnnAssign))
+                for call in ast.walk(statement)
+            }
+            for node in ast.walk(tree):
+                match node:
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr=name)):
+                        if name in (*_USES, "compile") and id(node) not in named:
+                            place = str(path.relative_to(ROOTS[0].parent))
+                            found[place] = found.get(place, 0) + 1
         assert found == MADE_IN_PLACE
 
 

@@ -528,6 +528,7 @@ def test_a_page_is_read_in_order_where_matches_are_spread(
 
 
 # What the steps count on when nothing, some or all of what matches lies ahead, or is few.
+@pytest.mark.slow
 @pytest.mark.parametrize(("few", "ahead"), [(0, 1), *long([(0, 30), (10, 1), (1000, 1)])])
 def test_a_filter_finds_the_same_in_the_same_order_whichever_way_it_is_read(
     database_url: str, few: int, ahead: int, monkeypatch: pytest.MonkeyPatch

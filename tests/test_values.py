@@ -8,13 +8,13 @@ import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pfa_cli
 import pfa_core
+from tests.sources import parsed
 
 # Objects that a use case works with: what each of them changes is the reason.
 MUTABLE = {
@@ -163,12 +163,12 @@ def test_the_checks_find_what_breaks_the_rule():
 MOST_BY_POSITION = 5
 
 
-def _walls(source: str) -> Iterator[tuple[str, int]]:
+def _walls(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Find the functions that take more by position than one can tell apart.
 
     Typer calls the function of a command by name only.
     """
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and not any(map(_is_command, node.decorator_list)):
             names = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
             most = len(names) - (names[:1] in (["self"], ["cls"]))
@@ -181,15 +181,15 @@ def _is_command(decorator: ast.expr) -> bool:
 
 
 def test_functions_take_at_most_five_arguments_by_position():
-    packages = (Path(package.__path__[0]) for package in (pfa_core, pfa_cli))
-    paths = [path for package in packages for path in package.rglob("*.py")]
-    assert len(paths) > 200
-    found = {path.name: walls for path in paths if (walls := [*_walls(path.read_text())])}
+    assert len(parsed()) > 200
+    found = {path.name: walls for path, tree in parsed() if (walls := [*_walls(tree)])}
     assert found == {}
 
 
 def test_a_sixth_argument_by_position_is_found_and_one_by_name_is_not():
-    assert [*_walls("def wall(a, b, c, d, e, f): ...")] == [("wall", 6)]
-    assert [*_walls("class A:\n    def wall(self, a, b, c, d, e, f): ...")] == [("wall", 6)]
-    assert not [*_walls("def few(a, b, c, d, e, *, f): ...")]
-    assert not [*_walls("@command(group)\ndef typed(a, b, c, d, e, f): ...")]
+    assert [*_walls(ast.parse("def wall(a, b, c, d, e, f): ..."))] == [("wall", 6)]
+    assert [*_walls(ast.parse("class A:\n    def wall(self, a, b, c, d, e, f): ..."))] == [
+        ("wall", 6)
+    ]
+    assert not [*_walls(ast.parse("def few(a, b, c, d, e, *, f): ..."))]
+    assert not [*_walls(ast.parse("@command(group)\ndef typed(a, b, c, d, e, f): ..."))]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import parsed
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("pfa_core", "pfa_cli", "tests", "docs", "examples", "benchmarks", ".ci")
 # The list itself, and the words that it bans.
@@ -70,9 +72,8 @@ def test_a_docstring_s_first_line_has_at_most_80_characters() -> None:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
     offenders = [
         f"{path.relative_to(ROOT)}: {first}"
-        for folder in ("pfa_core", "pfa_cli")
-        for path in (ROOT / folder).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for path, tree in parsed()
+        for node in ast.walk(tree)
         if isinstance(node, kinds)
         and (first := (ast.get_docstring(node) or "").partition("\n")[0])
         and (len(first) > 80 or first.endswith("?"))

@@ -152,6 +152,7 @@ def test_the_groups_of_any_dimension_add_up_to_the_whole(
         assert gap <= Decimal("0.005") * len(groups)
 
 
+@pytest.mark.slow
 def test_filters_find_records_where_the_drafts_put_them(
     holng: World, shared: Path, expected: dict[str, Any], equal: int
 ) -> None:
@@ -232,6 +233,7 @@ def test_every_faulty_line_of_a_file_is_reported_with_its_code_and_nothing_is_sa
     assert count(holng, changed=True) == 0
 
 
+@pytest.mark.slow
 def test_the_same_pull_again_touches_no_row(holng: World, shared: Path) -> None:
     facts = (
         "SELECT pfa_id, version, run_id, updated_at, xmin::text, ctid::text FROM pfa_mirror"
@@ -256,6 +258,7 @@ def test_the_same_pull_again_touches_no_row(holng: World, shared: Path) -> None:
     assert holng.rows("SELECT count(*) FROM pfa_mirror_history") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_hint_never_denies_a_record_that_exists(holng: World) -> None:
     assert holng.mirror()["HOLNG-019999"]["category"] != "Crane"
     filters = Filters(id=("HOLNG-019999",), category=("Crane",))
@@ -263,6 +266,7 @@ def test_a_hint_never_denies_a_record_that_exists(holng: World) -> None:
     assert "HOLNG-019999" not in hint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pems-grid-RIO.json.gz"])
 def test_a_grid_answer_gives_an_organization_its_own_rows_only(
     database_url: str, shared: Path, expected: dict[str, Any], name: str

@@ -71,6 +71,7 @@ def test_every_form_has_the_numbers_of_an_independent_computation(
     assert sum(item["cost"]["plan"]["total"] for item in data["periods"]) == amounts["plan"]
 
 
+@pytest.mark.slow
 def test_the_numbers_of_all_commands_agree(drafted: Pfa) -> None:
     where = ("--category", "Crane", "--category", "Dozer", "--where", "monthlyRate > 1000")
     for filters in ((), where):

@@ -299,6 +299,7 @@ def present_unchecked(token: str) -> Principal:
 
 
 class TestTogether:
+    @pytest.mark.slow
     @forms("rounds", short=2, long=many(15, 1000))
     def test_of_keys_that_are_made_at_once_all_processes_have_one(
         self, tmp_path: Path, rounds: int

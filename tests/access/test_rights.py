@@ -427,6 +427,7 @@ def test_the_rights_it_needs_suffice(world: World, name: str, right: Right, call
     call(world, replace(world.principal("ann"), rights=needed(name, right)))
 
 
+@pytest.mark.slow
 def test_all_other_rights_do_not_suffice(shared: World) -> None:
     """Neither when the token lacks one of them, nor when the membership does."""
     ann = shared.principal("ann")
@@ -448,6 +449,7 @@ def test_all_other_rights_do_not_suffice(shared: World) -> None:
     assert offenders(shared, check) == []
 
 
+@pytest.mark.slow
 def test_a_token_s_rights_do_not_outlive_the_membership_s(shared: World) -> None:
     everything_allowed = replace(shared.principal("vera"), rights=frozenset(Right))
 
@@ -461,6 +463,7 @@ def test_a_token_s_rights_do_not_outlive_the_membership_s(shared: World) -> None
     assert offenders(shared, check) == []
 
 
+@pytest.mark.slow
 def test_strangers_members_of_elsewhere_and_organizations_that_are_none_are_refused(
     shared: World,
 ) -> None:
@@ -507,6 +510,7 @@ def signed_in(token: str | None) -> Principal:
     return pfa_core.authenticate(settings)
 
 
+@pytest.mark.slow
 def test_a_token_leads_in_only_while_it_is_ours_good_and_of_a_member(shared: World) -> None:
     before = everything(shared)
     good = a_token()

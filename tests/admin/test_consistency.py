@@ -101,6 +101,7 @@ def test_planted_drift_is_found_and_mended(world, planted):
     assert everything_kept(world) == before
 
 
+@pytest.mark.slow
 @pytest.mark.variants(2)
 @pytest.mark.parametrize(
     "column",
@@ -167,6 +168,7 @@ def test_planted_drift_of_months_and_fields_is_found_and_mended(world, planted):
     assert everything_kept(world) == before
 
 
+@pytest.mark.slow
 @citus.keeps_sums
 def test_where_no_sums_by_month_and_field_are_kept_the_records_are_read_until_a_repair(world):
     def shown():

@@ -25,6 +25,7 @@ def test_a_database_without_the_schema_is_refused_and_told_what_to_type(
         assert "pfa db upgrade" in refused.value.hint
 
 
+@pytest.mark.slow
 def test_an_upgrade_makes_it_usable_and_again_changes_nothing(empty_database_url: str) -> None:
     dry = pfa_core.upgrade(settings(empty_database_url), dry_run=True)
     assert pfa_core.database_status(settings(empty_database_url)).schema_version in (None, 0)

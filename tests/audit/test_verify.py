@@ -335,6 +335,7 @@ def test_one_transaction_may_write_for_several_organizations(world: World):
     assert verified(there).whole
 
 
+@pytest.mark.slow
 def test_many_writers_at_once_make_one_chain_without_a_gap(database_url: str):
     users = {"ann": "admin"} | {f"u{n}": "editor" for n in range(6)}
     world = a_world(database_url, *[record(f"P-{n}") for n in range(6)], users=users)

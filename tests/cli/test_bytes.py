@@ -52,6 +52,7 @@ def test_there_are_options_of_every_command():
     assert len(text_options()) > 300
 
 
+@pytest.mark.slow
 @forms("step", short=14, long=1)
 def test_an_option_that_is_not_utf_8_is_refused_by_name(pfa: Pfa, step: int) -> None:
     for words, option in text_options()[::step]:
@@ -293,6 +294,7 @@ def test_options_and_errors_are_what_they_say_in_every_locale(spoken: Pfa, name:
     assert b"INTERNAL" not in from_variable.stderr
 
 
+@pytest.mark.slow
 def test_a_latin_1_pipe_of_what_it_can_hold_is_written(ready: Pfa) -> None:
     records = [baseline_record(1, category="Grúa")]
     assert ready("sync", "pull", "--from", write_lines(ready.folder / "m.jsonl", records)).code == 0

@@ -168,6 +168,7 @@ class TestConfig:
         assert (ran.out, ran.err) == ("", "")
         assert ready("config", "get", "pems.tenant", "-q").out == "T\n"
 
+    @pytest.mark.slow
     def test_a_list_fits_a_terminal(self, ready: Pfa) -> None:
         screen = on_terminal("config", "list")
         assert screen.code == 0

@@ -63,6 +63,7 @@ def attended(ready: Pfa) -> Ask:
 
 
 class TestOnATerminal:
+    @pytest.mark.slow
     def test_a_commit_takes_the_current_session_and_says_so(self, two: Pfa) -> None:
         screen = on_terminal("commit")
         assert (screen.code, "session one (pfa session use)" in screen.text) == (0, True)
@@ -137,6 +138,7 @@ class TestOnATerminal:
         assert "session two (PFA_SESSION)" in screen.text
         assert states(two) == {"one": "draft", "two": "committed"}
 
+    @pytest.mark.slow
     def test_a_status_names_it(self, two: Pfa) -> None:
         lines = on_terminal("status").lines
         assert [line for line in lines if "current session" in line and "one" in line] != []
@@ -162,6 +164,7 @@ os.execv(sys.executable, [sys.executable, "-m", "pfa_cli", *sys.argv[1:]])
 class TestStreamsElsewhere:
     """A command that is typed in a terminal, with its streams in files and pipes."""
 
+    @pytest.mark.slow
     def test_a_commit_through_a_pipe_takes_the_current_session(self, two: Pfa) -> None:
         with terminal(80, 24) as (_, follower):
             done = subprocess.run(

@@ -87,6 +87,7 @@ def clean(text: str) -> bool:
     return not set(text) & MOVING
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("output", ["table", "markdown"])
 def test_what_is_made_for_people_moves_no_terminal(nasty: Pfa, output: str) -> None:
@@ -96,6 +97,7 @@ def test_what_is_made_for_people_moves_no_terminal(nasty: Pfa, output: str) -> N
         assert (words, clean(ran.out), clean(ran.err)) == (words, True, True)
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("output", ["table", "csv", *long(["json", "jsonl", "tsv", "ids"])])
 def test_on_a_terminal_no_format_does(

@@ -626,6 +626,7 @@ def test_a_reader_that_goes_away_ends_the_program_quietly(name: str, many: None)
         )
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("words", [["list", "-o", "jsonl"], ["stats"], ["--version"]], ids=" ".join)
 def test_a_full_disk_is_an_error_not_a_loss(words: list[str], many: None) -> None:

@@ -178,6 +178,7 @@ class TestFields:
         assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_names_of_fields_stay_whole_on_a_narrow_terminal() -> None:
     for cells in (60, 80):
         lines = on_terminal("fields", cells=cells).lines

@@ -177,6 +177,7 @@ def test_a_limit_in_the_file_that_is_none_is_refused_before_anything_is_committe
 # A push, as of a cron job.
 
 
+@pytest.mark.slow
 def test_a_push_over_a_limit_sends_nothing_and_says_so(
     drafted: Pfa, monkeypatch: pytest.MonkeyPatch
 ) -> None:

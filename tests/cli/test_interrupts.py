@@ -59,6 +59,7 @@ def interrupted_in_a_statement(url: str, table: str, *words: str, number: int) -
     return child.returncode, said
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_pull_from_a_file_ends_at_once_and_is_stored_as_cancelled(
@@ -79,6 +80,7 @@ def test_a_pull_from_a_file_ends_at_once_and_is_stored_as_cancelled(
     assert ready("log", "verify").code == 0
 
 
+@pytest.mark.slow
 def test_a_pull_that_waits_for_its_input_ends_at_once(ready: Pfa) -> None:
     with start("sync", "pull", "--from", "-", "--format", "jsonl") as child:
         assert child.stdin

@@ -175,6 +175,7 @@ def following(*words: str) -> Iterator[tuple[subprocess.Popen[str], IO[str], IO[
         yield process, process.stdout, process.stderr
 
 
+@pytest.mark.slow
 def test_following_shows_what_is_added_and_ends_with_the_interrupt(logged: Pfa) -> None:
     with following("--limit", "1") as (process, out, err):
         assert json.loads(out.readline())["action"] == "discard"

@@ -149,6 +149,7 @@ def variables(request: pytest.FixtureRequest, folder: Path) -> dict[str, str]:
     return {name: value.format(closed=closed) for name, value in request.param.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.variants(2)
 def test_what_needs_no_database_runs(run, variables):
     for words in (["version"], ["--version"], ["--help"], ["list", "--help"], ["version", "-v"]):
@@ -183,6 +184,7 @@ def test_a_directory_for_the_embedded_server_is_not_enough_to_make_one(run, fold
     assert not list((folder / "pfa").glob("pgdata-*"))
 
 
+@pytest.mark.slow
 def test_an_embedded_server_that_exists_starts(run, folder):
     root = folder / "pfa"
     server.ensure(root)

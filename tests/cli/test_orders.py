@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from pfa_core.model import ordering
 from tests.cli.conftest import baseline_record, write_lines
 from tests.forms import forms
@@ -82,6 +84,7 @@ def rows(pfa: Pfa, *words: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 @forms("keys", short=LAST, long=ALL)
 def test_a_list_is_sorted_by_its_keys_in_both_directions(
     varied: Pfa, keys: dict[tuple[str, ...], tuple[str, ...]]

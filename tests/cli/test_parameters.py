@@ -23,6 +23,7 @@ def options_of(command: Any, context: Any) -> set[str]:
     return names.union(*(options_of(found, typer.Context(found)) for found in inner))
 
 
+@pytest.mark.slow
 def test_every_parameter_has_an_option_that_some_command_takes() -> None:
     program = typer.main.get_command(app)
     known = options_of(program, typer.Context(program))

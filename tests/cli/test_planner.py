@@ -164,6 +164,7 @@ tables = st.lists(
 SIX = (*COLUMNS[:4], Column(name="after", kind=Kind.VALUE, rank=5), STATE)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(rows=tables, cells=st.integers(20, 220), may_drop=st.booleans())
 def test_no_line_is_wider_than_the_terminal_and_no_digit_of_money_or_date_is_lost(

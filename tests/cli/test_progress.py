@@ -93,6 +93,7 @@ def on_a_terminal(*words: str, until: bytes) -> tuple[bytes, int]:
     return said, code
 
 
+@pytest.mark.slow
 def test_a_command_that_waits_shows_its_line_and_leaves_none(ready: Pfa) -> None:
     said, code = on_a_terminal("sync", "pull", "--from", "-", "--format", "jsonl", until=b" s")
     assert code == 130, said

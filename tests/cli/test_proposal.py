@@ -171,6 +171,7 @@ def test_many_sessions_are_counted(
     assert ran.err.splitlines()[:2] == [NAMED[0], "  and 1 session more; type: pfa status"]
 
 
+@pytest.mark.slow
 def test_in_a_real_terminal_the_answer_is_read(drafted: Pfa) -> None:
     import os
 

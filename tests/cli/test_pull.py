@@ -187,6 +187,7 @@ def test_on_a_terminal_a_pull_names_the_command_that_shows_what_changed(six: Pfa
         assert "next:" not in on_terminal("sync", "pull", "--from", path, *words).text
 
 
+@pytest.mark.slow
 def test_a_first_pull_and_a_job_are_told_no_next_step(pfa: Pfa) -> None:
     assert pfa("init", "--org", "HOLNG").code == 0
     faulty = [*rows()[1:], {**rows()[0], "source": "Lease"}]

@@ -98,6 +98,7 @@ def test_programs_get_every_value_of_the_page_as_a_row(drafted: Pfa) -> None:
     assert json.loads(line)["title"] == "HOLNG"
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("words", [("-o", "xlsx"), ("--to", "-", "--format", "xlsx")], ids=" ".join)
 def test_a_pipe_gets_a_workbook_and_a_terminal_a_hint(drafted: Pfa, words: tuple[str, ...]) -> None:

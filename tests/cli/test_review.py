@@ -31,6 +31,7 @@ def summed(pfa: Pfa, *words: str) -> dict:
 
 
 class TestGroups:
+    @pytest.mark.slow
     def test_fields_are_counted(self, drafted: Pfa) -> None:
         found = summed(drafted, "--stat")
         assert {one["key"]: one["records"] for one in found["data"]} == {
@@ -59,6 +60,7 @@ class TestGroups:
         assert sum(one["fields"] for one in found["data"]) == whole["fields"] == 12
         assert sum(one["costEffect"] for one in found["data"]) == whole["costEffect"]
 
+    @pytest.mark.slow
     def test_the_largest_effect_is_first_and_drawn(self, drafted: Pfa) -> None:
         effects = [abs(one["costEffect"]) for one in summed(drafted, "--by", "session")["data"]]
         assert effects == sorted(effects, reverse=True)

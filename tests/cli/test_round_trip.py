@@ -108,6 +108,7 @@ def few(examples: int) -> settings:
     )
 
 
+@pytest.mark.slow
 @drawn("examples", short=3, long=15, night=400)
 def test_what_comes_back_as_it_left_is_no_change(ready: Pfa, examples: int) -> None:
     @few(examples)
@@ -190,6 +191,7 @@ def field_maps(draw: st.DrawFn) -> str:
     return "\n".join(["[fields]", *lines, TRANSFORMS])
 
 
+@pytest.mark.slow
 @drawn("examples", short=5, long=30, night=800)
 def test_a_list_is_pulled_again_under_any_field_map(ready: Pfa, examples: int) -> None:
     pull(ready, [{"category": "Crane", "monthlyRate": 5, "purchasePrice": 7, "model": None}])

@@ -94,6 +94,7 @@ def test_a_replica_without_a_server_is_refused(
     assert "PFA_DATABASE_READ_URL names a replica, and no address of its server" in refused.err
 
 
+@pytest.mark.slow
 def test_on_a_replica_alone_reads_work_and_a_write_ends_with_69(
     pulled: Pfa, running: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def test_what_was_published_stays_and_versions_say_what_came() -> None:
     assert wrong == [], "raise `version` in pfa_cli/schemas/catalog.py, or keep the keys"
 
 
+@pytest.mark.slow
 def test_every_meaning_is_that_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: set[tuple[str, str]] = set()
 
@@ -222,6 +223,7 @@ def test_a_test_that_reads_an_undocumented_key_fails() -> None:
 # -- every command ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @forms("styles", short=("json",), long=("json", "jsonl"))
 def test_every_command_keeps_to_its_schema(
     styles: tuple[str, ...], pulled: Pfa, tmp_path: Path
@@ -323,6 +325,7 @@ for line in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_a_daily_command_in_a_pipe_loads_neither_pydantic_nor_pyjwt(ready: Pfa) -> None:
     assert ready("draft", "set", "H-001", "areaSilo=Quay", "--into", "one").code == 0
     command = [sys.executable, "-c", LOADED, *LIGHT]

@@ -132,6 +132,7 @@ class TestTable:
             ["Crane", "subtotal"],
         ]
 
+    @pytest.mark.slow
     def test_it_fits_80_columns_and_says_what_it_leaves_out(self, ready: Pfa) -> None:
         shown = on_terminal("stats", "--by", "category,areaSilo", "--top", "1", cells=80).text
         assert max(map(len, shown.splitlines())) <= 80

@@ -435,6 +435,7 @@ def test_a_deadline_cuts_the_wait_for_a_retry(pulled: Pfa, pems: Sandbox) -> Non
     pems.faults = []
 
 
+@pytest.mark.slow
 def test_doctor_looks_at_pems(pulled: Pfa, monkeypatch: pytest.MonkeyPatch) -> None:
     def found() -> dict[str, str]:
         items = pulled("doctor", "-o", "json").json["data"]

@@ -365,6 +365,7 @@ def a_pager(folder: Path, source: str) -> str:
     return f"{sys.executable} {path}"
 
 
+@pytest.mark.slow
 def test_what_is_longer_than_the_terminal_goes_through_the_pager(
     drafted: Pfa, tmp_path: Path
 ) -> None:
@@ -382,6 +383,7 @@ def test_what_is_longer_than_the_terminal_goes_through_the_pager(
     assert "\x1b[1m" in paged.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "words", [("list", "--no-pager"), ("list", "-o", "csv"), ("log", "-o", "jsonl")]
@@ -413,6 +415,7 @@ def test_a_pager_that_is_quit_early_is_no_error_and_sums_are_whole(
     assert (listed.code, "error" in listed.text) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_pager_that_does_not_start_is_left_out(drafted: Pfa) -> None:
     screen = on_terminal("list", lines=4, PFA_PAGER="/nowhere/less -R")
     assert screen.code == 0
@@ -486,6 +489,7 @@ def loaded_by(words: tuple[str, ...]) -> set[str]:
     return set(ran.stderr.splitlines()[-1].split())
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("words", "unread"),
@@ -550,6 +554,7 @@ def test_a_pipe_loads_neither_rich_nor_pydantic_nor_pyjwt(
 TABULATED = [("stats", "--by", "category"), ("status",)]
 
 
+@pytest.mark.slow
 def test_a_terminal_loads_rich_and_not_tabulate(drafted: Pfa) -> None:
     """The pty's output would be mixed with the list; colours forced in a pipe draw the same way."""
     ran = subprocess.run(
@@ -695,6 +700,7 @@ def test_a_chart_has_every_amount_in_any_width(cells: int) -> None:
         assert amount in text
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("cells", [40, 80])
 def test_messages_fit_the_terminal_and_keep_every_word(

@@ -73,6 +73,7 @@ class TestFiles:
         (only,) = rows(ready("auth", "list", "--user", "vera", "--ended", "-o", "json"))
         assert only["revokedAt"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("mode", "noted"), [(0o644, True), *long([(0o600, False)])])
     def test_a_file_that_others_can_read_is_noted(
         self, ready: Pfa, tmp_path: Path, mode: int, noted: bool
@@ -357,6 +358,7 @@ class TestSecrecy:
         assert capsys.readouterr().err == "a eyJ…, another (eyJ…) and eyJ alone\n"
         assert masked("nothing here") == "nothing here"
 
+    @pytest.mark.slow
     def test_neither_arguments_nor_log_show_the_token_while_it_works(
         self, ready: Pfa, vera: str, tmp_path: Path
     ) -> None:

@@ -71,6 +71,7 @@ def test_an_export_into_a_pipe_says_how_to_go_on_where_it_was_not_kept(ready: Pf
     assert ready("draft", "set", "H-002", "model=X").code == 0
 
 
+@pytest.mark.slow
 def test_an_organization_moves_and_each_side_says_what_comes_next(ready: Pfa, other: str) -> None:
     file = str(ready.folder / "holng.pfa")
     counted = ready("org", "export", "HOLNG", file, "-n")

@@ -254,6 +254,7 @@ def test_an_option_s_value_is_refused_in_plain_words(
     assert capsys.readouterr().err.splitlines()[-1] == f"error: {message} [INVALID_REQUEST]"
 
 
+@pytest.mark.slow
 def test_no_help_page_names_a_type_of_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
     pages = 0
     for name, one in _commands(typer.main.get_command(app)):
@@ -264,6 +265,7 @@ def test_no_help_page_names_a_type_of_the_parser(capsys: pytest.CaptureFixture[s
     assert pages > 50
 
 
+@pytest.mark.slow
 def test_a_group_lists_every_command_that_it_has() -> None:
     groups = [("pfa", typer.main.get_command(app)), *_groups()]
     assert len(groups) > 10

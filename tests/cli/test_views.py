@@ -209,6 +209,7 @@ def test_the_same_filter_twice_is_refused_where_it_says_something_else(ready: Pf
     assert ids(ready, *both) == ["H-001", "H-006"]
 
 
+@pytest.mark.slow
 def test_a_writing_command_says_which_filters_count(ready: Pfa) -> None:
     done(ready, "view", "save", "cranes", "--category", "Crane", "--where", "pfaId != H-006")
     say = "view cranes: --category Crane"

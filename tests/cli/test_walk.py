@@ -80,6 +80,7 @@ def require_data(ran: Ran, form: Format, words: object) -> None:
 TEXTS = [form for form in Format if form not in (Format.IDS, Format.XLSX)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [Format.IDS, *long(TEXTS)])
 def test_every_command_has_every_format_or_says_that_it_has_not(
     pulled: Pfa, tmp_path_factory: pytest.TempPathFactory, form: Format
@@ -143,6 +144,7 @@ def test_stdout_holds_nothing_but_data_in_any_terminal(
         assert not [text for text in ran.lines if text.startswith(SAID)], (line.words, ran.out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["both", *long(["stdout", "stderr"])])
 def test_an_error_is_on_stderr_alone_and_for_programs_an_object(
     pulled: Pfa,
@@ -188,6 +190,7 @@ def mistyped(word: str) -> str:
     return word[:-3] + word[-2:]
 
 
+@pytest.mark.slow
 def test_the_nearest_option_of_every_command_is_named(pfa: Pfa) -> None:
     tried = 0
     for words, command in commands():
@@ -213,6 +216,7 @@ def test_an_id_that_is_almost_a_command_of_the_log_says_so(pulled: Pfa) -> None:
     assert "type: pfa log verify" not in pulled("log", "H-002").err
 
 
+@pytest.mark.slow
 def test_every_help_fits_80_columns_and_comes_before_anything_is_asked_for(
     pfa: Pfa, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,7 @@ def test_a_read_for_a_program_keeps_nothing(ready: Pfa) -> None:
     assert list(Path(cache.folder()).iterdir()) == []
 
 
+@pytest.mark.slow
 def test_no_money_is_kept(ready: Pfa) -> None:
     pull(ready)
     assert on_terminal("list").code == 0

@@ -318,6 +318,7 @@ _WRITTEN = st.sampled_from([
 ])  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.lists(_WRITTEN, max_size=8))
 def test_any_edits_of_a_commented_file_leave_what_they_do_not_name(tmp_path_factory, edits) -> None:
     own = Home(tmp_path_factory.mktemp("home"))

@@ -684,6 +684,7 @@ class TestForAnother:
 
 
 class TestAtOnce:
+    @pytest.mark.slow
     @pytest.mark.variants(1)
     @pytest.mark.parametrize("admin", [False, True])
     def test_of_two_who_resolve_one_conflict_exactly_one_wins(
@@ -706,6 +707,7 @@ class TestAtOnce:
             world.execute("DELETE FROM pfa_overlay")
             world.pull([record("P-1")])
 
+    @pytest.mark.slow
     def test_a_pull_beside_it_comes_before_or_after_never_between(self, world: World) -> None:
         other = a_world(world.url, users=USERS)
         for number in range(3):

@@ -341,6 +341,7 @@ def cents(amount: Fraction) -> Decimal:
     return Decimal(floor(amount * 100 + Fraction(1, 2))).scaleb(-2)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(
     st.lists(st.integers(0, 10**8), min_size=1, max_size=6),

@@ -176,6 +176,7 @@ def test_what_is_not_in_pems_is_refused_with_what_to_type(far: FarSide):
     assert deltas(far) == {}
 
 
+@pytest.mark.slow
 def test_a_change_whose_answer_was_lost_goes_back_to_what_it_was_drafted_over(far: FarSide):
     """A pull brought the value before the push knew that PEMS had it."""
     lose_the_answer(far)

@@ -237,6 +237,7 @@ STAMPS = iter(range(10**6))
 _NONE = object()
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @drawn("examples", short=3, long=12, night=600)
 @pytest.mark.parametrize("form", ["xlsx", "csv"])

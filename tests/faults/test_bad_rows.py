@@ -295,6 +295,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("what", BAD)
 def test_verify_names_a_bad_row_and_repair_deletes_it_and_keeps_what_it_held(world, owner, what):

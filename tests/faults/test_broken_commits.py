@@ -303,6 +303,7 @@ def test_an_operation_cut_at_its_commit_is_done_once(
 
 
 # The next push sends another one.
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @each(SHORT_GIVEN_UP, without=["push of one"])
 def test_an_operation_that_was_given_up_at_a_commit_is_done_once_by_the_next_one(

@@ -629,6 +629,7 @@ def test_root_runs_the_server_as_the_service_user(root, stopped):
     assert words["Groups:"] in ([], [str(other.pw_gid)])
 
 
+@pytest.mark.slow
 @only_root
 def test_a_plain_user_has_a_server_of_their_own(root):
     other = pwd.getpwnam("nobody")
@@ -645,6 +646,7 @@ def test_a_plain_user_has_a_server_of_their_own(root):
     assert row(root / "own") == "kept"
 
 
+@pytest.mark.slow
 @only_root
 def test_another_users_server_is_refused(root):
     other = pwd.getpwnam("nobody")
@@ -658,6 +660,7 @@ def test_another_users_server_is_refused(root):
     assert "another user" in said
 
 
+@pytest.mark.slow
 @only_root
 def test_the_error_for_a_user_without_passwd_entry_says_so(root):
     code, said = outcome(client(root, 54321))

@@ -79,6 +79,7 @@ def test_a_push_killed_everywhere_in_turn_loses_and_doubles_nothing_with_keys_or
     attempt(plan, postgres, nursery)
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("step", ["claim:committed", "write:before", "write:applied",
                                   "write:after", "settle:inside"])  # fmt: skip
@@ -125,6 +126,7 @@ def test_whatever_goes_wrong_together_every_change_is_in_pems_once(
     attempt(replace(plan, pushes=plan.pushes[:2]), postgres, nursery)
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("writer", "keys", "synced"),
@@ -185,6 +187,7 @@ def a_mess(plan: Plan, postgres: Server, nursery: Nursery) -> Iterator[Trial]:
         trial.finish()
 
 
+@pytest.mark.slow
 def test_of_two_pushes_at_once_the_second_is_told_so_or_waits(
     postgres: Server, nursery: Nursery
 ) -> None:
@@ -202,6 +205,7 @@ def test_of_two_pushes_at_once_the_second_is_told_so_or_waits(
         assert json.loads(first.said())["synced"] + json.loads(waits.said())["synced"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("kind", "step"),
@@ -296,6 +300,7 @@ def missing(far: FarSide) -> list[str]:
     return [row[0] for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
     "fault", [*FAULTS[::3], *long(each for n, each in enumerate(FAULTS) if n % 3)]

@@ -328,6 +328,7 @@ def test_a_csv_that_breaks_off_tells_the_line(tmp_path, row):
         read_delta_file(str(path))
 
 
+@pytest.mark.slow
 @given(
     st.binary(max_size=80) | json_values.map(lambda value: json.dumps(value, default=str).encode())
 )

@@ -67,6 +67,7 @@ def test_a_seed_makes_the_same_inputs() -> None:
     assert len(set(seen[0])) > 150
 
 
+@pytest.mark.slow
 def test_the_command_runs_targets_and_keeps_what_it_finds(tmp_path: Path) -> None:
     words = ["where", "cursor", "--cases", "50", "--findings", str(tmp_path / "found")]
     done = subprocess.run(

@@ -118,6 +118,7 @@ def require_done(answers: list[Any]) -> None:
     assert [answer for answer in answers if isinstance(answer, errors.PfaError)] == []
 
 
+@pytest.mark.slow
 @ROUNDS
 def test_a_pull_beside_a_push_a_commit_and_a_save_leaves_no_drift(
     far: FarSide, others: Callable[[], FarSide], rounds: int

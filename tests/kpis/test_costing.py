@@ -80,6 +80,7 @@ class TestRateUnits:
         assert figures.draft_impact == Decimal("-29700.00")
         assert diff_of(world).cost_effect == Decimal("-29700.00")
 
+    @pytest.mark.slow
     def test_spellings_are_one_unit(self, database_url: str) -> None:
         world = a_world(database_url)
         for spelling in sorted({*SPELLINGS, "MONTHLY", " Week ", "28D", "WK"}):
@@ -298,6 +299,7 @@ class TestOpenEnded:
         assert ids(world, no_end=True, no_start=True) == ["A-2"]
         assert ids(world, no_end=True, end_from="2000-01-01") == []
 
+    @pytest.mark.slow
     def test_in_every_order(self, world: World) -> None:
         for sort in (f"{sign}{name}" for name in SORTABLE for sign in ("", "-")):
             for name, found in (("no_start", 2), ("no_end", 4), ("no_rate", 3), ("no_price", 7)):
@@ -373,6 +375,7 @@ def shared(postgres: Server, template: str) -> Iterator[World]:
         world.db.close()
 
 
+@pytest.mark.slow
 @drawn("examples", short=2, long=6, night=250)
 def test_any_records_with_any_settings_cost_what_fractions_say(
     shared: World, examples: int

@@ -267,6 +267,7 @@ class TestRounding:
         assert sum(months) == Decimal("0.18") != sum(alone)
         assert set(months) == {Decimal("0.01"), Decimal("0.02")}
 
+    @pytest.mark.slow
     def test_huge_amounts_keep_their_cents(self, database_url: str) -> None:
         rate = Decimal("999999999999999.990000000001")
         rows = [

@@ -53,6 +53,7 @@ def shared(postgres: Server, template: str) -> Iterator[World]:
         world.db.close()
 
 
+@pytest.mark.slow
 @drawn("examples", short=2, long=12, night=25)
 def test_periods_are_those_counted_day_by_day(shared: World, examples: int) -> None:
     @settings(deadline=None, max_examples=examples)

@@ -59,6 +59,7 @@ def shared(postgres: Server, template: str) -> Iterator[World]:
         world.db.close()
 
 
+@pytest.mark.slow
 @drawn("examples", short=2, long=10, night=50)
 def test_each_is_the_formula_s_and_they_add_up_to_stats(shared: World, examples: int) -> None:
     @settings(deadline=None, max_examples=examples)

@@ -90,6 +90,7 @@ def test_of_two_saves_over_the_same_version_one_is_refused(world: World, other: 
     assert stored(world)[0][3] == 2
 
 
+@pytest.mark.slow
 def test_many_records_saved_in_opposite_orders_do_not_lock_each_other_out(
     world: World, other: World
 ) -> None:
@@ -119,6 +120,7 @@ def a_pull(conninfo: str | None, ids: list[str]) -> Any:
         world.db.close()
 
 
+@pytest.mark.slow
 def test_a_save_beside_a_pull_lies_over_what_the_pull_brought(world: World, other: World) -> None:
     for number in range(ROUNDS):
         rows = [record(f"P-{n}", monthlyRate=number + 1) for n in range(1, 6)]
@@ -215,6 +217,7 @@ def test_a_commit_beside_a_pull_never_commits_over_what_it_has_not_seen(
         world.execute("DELETE FROM kpi_overlay")
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("many", [0, 1, 25])
 def test_drafts_discarded_beside_a_pull_of_their_records_leave_their_sums_at_nothing(
@@ -418,6 +421,7 @@ def test_a_second_pull_of_files_is_reported_that_one_is_at_work(
     assert everything(world) == before
 
 
+@pytest.mark.slow
 def test_a_pipe_that_stalls_keeps_nobody_waiting(world: World, other: World) -> None:
     """Half of a pull has arrived; meanwhile others save and pull."""
     reading, writing = os.pipe()

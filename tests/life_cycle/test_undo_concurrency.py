@@ -44,6 +44,7 @@ def sound(world: World) -> None:
     assert pfa_core.verify_log(world.db, world.principal()).whole
 
 
+@pytest.mark.slow
 def test_an_undo_beside_a_save_takes_back_the_one_or_the_other(world: World, other: World) -> None:
     ann = world.principal()
     for number in range(ROUNDS):
@@ -60,6 +61,7 @@ def test_an_undo_beside_a_save_takes_back_the_one_or_the_other(world: World, oth
     sound(world)
 
 
+@pytest.mark.slow
 def test_two_undos_at_once_take_back_two_operations(world: World, other: World) -> None:
     ann = world.principal()
     for _ in range(ROUNDS):
@@ -100,6 +102,7 @@ def test_what_a_push_is_about_to_claim_is_waited_for_and_refused(world: World) -
     assert "held by a push" in refused.message
 
 
+@pytest.mark.slow
 def test_an_undo_beside_a_push_takes_back_all_of_the_commit_or_nothing(
     world: World, other: World
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -173,6 +174,7 @@ class Undoing(RuleBasedStateMachine):
             assert pfa_core.verify_log(self.world.db, ann).whole
 
 
+@pytest.mark.slow
 @drawn("sequences", short=2, long=8, night=150)
 def test_undos_give_the_state_before_each_operation(postgres: Server, sequences: int) -> None:
     class Here(Undoing):

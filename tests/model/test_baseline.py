@@ -152,6 +152,7 @@ def test_a_record_with_a_wrong_field_is_refused_naming_it(raw, field, code):
     assert (fault.field, fault.code) == (field, code)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(sorted(FIELDS)), json_values), st.booleans())
 def test_a_record_is_read_or_refused_and_reads_as_itself(raw, textual):
     result = read({"pfaId": "P-1", **raw}, textual=textual)

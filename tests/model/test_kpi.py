@@ -187,6 +187,7 @@ def test_what_is_added_can_be_taken_away_to_the_last_digit(one, other):
     assert one.plus(other).plus(other, -1) == one
 
 
+@pytest.mark.slow
 @given(st.lists(all_sums, max_size=5))
 def test_a_total_does_not_depend_on_the_order(parts):
     assert total(parts) == total(reversed(parts))

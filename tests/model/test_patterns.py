@@ -42,6 +42,7 @@ def shown(changes: Any) -> Any:
     return {name: (type(value), value) for name, value in changes.items()}
 
 
+@pytest.mark.slow
 @settings(max_examples=300 * EFFORT, deadline=None)
 @given(rows, st.randoms(use_true_random=False))
 def test_a_record_is_read_by_its_pattern_as_field_by_field(raw, random):

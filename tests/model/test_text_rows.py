@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ rows = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150 * EFFORT, deadline=None)
 @given(
     rows, st.sampled_from(["P-1", "", " ", "00123", "é", "x" * 201, "P-1 ", "e\u0301", "P\u200b1"])

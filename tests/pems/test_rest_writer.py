@@ -95,6 +95,7 @@ def test_any_id_reaches_its_own_record(pfa_id):
         assert do(sandbox.url, lambda writer: writer.write(write(pfa_id))).version == "2"
 
 
+@pytest.mark.slow
 def test_what_is_written_is_what_is_read(sandbox):
     @settings(
         max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

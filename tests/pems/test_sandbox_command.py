@@ -81,6 +81,7 @@ def test_its_address_as_json_keeps_to_the_schema(baseline, style):
     assert "http://127.0.0.1:" in text
 
 
+@pytest.mark.slow
 def test_state_and_faults_come_from_the_command_line(baseline, tmp_path):
     words = ["--org", "RIO", "--load", baseline, "--state", str(tmp_path / "state")]
     faulty = [*words, "--fault", "500:on=rest:times=1", "--no-idempotency"]

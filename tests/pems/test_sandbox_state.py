@@ -43,6 +43,7 @@ def test_records_log_and_keys_outlive_the_sandbox(tmp_path):
         assert client.put("R-1", 2, key="new", model="X").json["newVersion"] == 3
 
 
+@pytest.mark.slow
 def test_every_acknowledged_write_survives_kill_9(tmp_path):
     path = tmp_path / "state"
     with Sandbox(organization="RIO", state=path, records=[record(n) for n in range(1, 5)]):

@@ -102,6 +102,7 @@ def test_null_clears_a_field(sandbox):
     assert [held[name] for name in change.changes] == [None, None, None]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

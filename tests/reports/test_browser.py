@@ -68,6 +68,7 @@ EVERY = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @EVERY
 def test_a_page_reads_well_on_every_width_in_light_and_dark_and_on_paper(

@@ -82,6 +82,7 @@ def test_the_law_holds_after_whatever_is_accepted(place: Place, statements: int,
     _require_none(seed, accepted, broken)
 
 
+@pytest.mark.slow
 @forms(("number", "real"), short=(2, 1), long=(many(40, 1000), many(4, 100)))
 def test_the_law_holds_after_what_the_program_sends_bent_in_one_place(
     place: Place, number: int, real: int

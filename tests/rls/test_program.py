@@ -39,6 +39,7 @@ def test_whether_rls_applies_to_a_connection_is_known(two, postgres):
 
 
 # Roles belong to the whole server: none is made on a server named for the tests, where it could remain.
+@pytest.mark.slow
 @pytest.mark.skipif("PFA_TEST_DATABASE_URL" in os.environ, reason="makes roles of its own")
 def test_the_owner_need_be_no_superuser(postgres):
     with an_owner(postgres) as owned, pytest.MonkeyPatch.context() as patch:

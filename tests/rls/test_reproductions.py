@@ -247,6 +247,7 @@ class TestChanges:
         "delta = '{\"model\": \"FORGED\"}'", "user_id = 'ann'",
     )  # fmt: skip
 
+    @pytest.mark.slow
     def test_its_statements_are_refused(self, two: Two, as_before: None) -> None:
         statements = [
             f"UPDATE pfa_modification SET {bent} WHERE user_id = {user}"
@@ -284,6 +285,7 @@ class TestChanges:
         late = "SELECT next_attempt_at > now() + interval '8 days' FROM pfa_modification WHERE modification_id = %s"
         assert two.as_owner(late, modification_id)[0][0] in (None, False)
 
+    @pytest.mark.slow
     def test_a_change_of_no_record_is_a_dead_letter_of_its_own(self, database_url: str) -> None:
         with (
             pytest.MonkeyPatch.context() as patch,
@@ -519,6 +521,7 @@ class TestRowsOfRuns:
         "UPDATE pfa_sync_outcome SET at = 'infinity'",
     )
 
+    @pytest.mark.slow
     def test_its_statements_are_refused(self, two: Two, as_before: None) -> None:
         for user in ("ben", "ann"):
             assert attack(two, user, list(self.STATEMENTS)) == []

@@ -154,6 +154,7 @@ def test_a_member_cannot_hide_their_denials(two):
     assert whole(two)
 
 
+@pytest.mark.slow
 def test_at_most_a_hundred_denials_of_a_member_are_written_and_the_last_one_says_so(two):
     two.org.add_user("vera", "viewer")
     vera = two.org.principal("vera")

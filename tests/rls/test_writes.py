@@ -92,6 +92,7 @@ def test_an_editor_gives_no_rights_and_touches_no_drafts_of_others(two, change):
     assert [scope for scope in SCOPES if changed(two, change, "ben", scope, refused)] == []
 
 
+@pytest.mark.slow
 def test_settings_of_costs_are_changed_in_the_scope_of_settings_alone_and_the_name_in_none(two):
     limits = {"max_records": 1, "max_money": 1, "max_percent": 1}
     values = {"currency": "EUR", "rate_uom": "week", "foreign_currency": "exclude", **limits}

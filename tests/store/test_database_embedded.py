@@ -38,6 +38,7 @@ def user(db: Database) -> tuple[str, bool]:
     return db.read(lambda conn: conn.execute(USER).fetchone())
 
 
+@pytest.mark.slow
 def test_the_first_use_starts_the_server_and_makes_the_schema(root: Path) -> None:
     with Database(None, root) as db:
         assert db.read(schema.version) == schema.program_version()

@@ -48,6 +48,7 @@ def indexes(world: World) -> dict[str, str]:
     return dict(world.rows(INDEXES))
 
 
+@pytest.mark.slow
 def test_a_database_is_made_without_them(empty_database_url):
     with psycopg.connect(empty_database_url, autocommit=True) as conn:
         migrations.upgrade(conn)
@@ -67,6 +68,7 @@ def test_the_first_records_bring_the_indexes_that_every_mirror_has(fresh, postgr
     second.close()
 
 
+@pytest.mark.slow
 @citus.of_one_machine
 def test_what_is_rolled_back_leaves_neither_records_nor_indexes(fresh, tmp_path, monkeypatch):
     path = str(a_jsonl_file(tmp_path, RECORDS))
@@ -83,6 +85,7 @@ def test_what_is_rolled_back_leaves_neither_records_nor_indexes(fresh, tmp_path,
     assert is_consistent(fresh)
 
 
+@pytest.mark.slow
 @citus.of_one_machine
 @pytest.mark.parametrize("behind", ["records", *long(["indexes"])])
 def test_a_session_that_is_ended_leaves_neither_records_nor_indexes(fresh, monkeypatch, behind):

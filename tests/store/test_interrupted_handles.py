@@ -69,6 +69,7 @@ _ASLEEP = (
 )
 
 
+@pytest.mark.slow
 def test_a_handle_goes_on_after_a_signal_in_a_statement_a_stream_or_a_commit(
     database_url: str,
 ) -> None:

@@ -143,6 +143,7 @@ def stands_at_the_gate(conn: psycopg.Connection) -> None:
 KILLS = [(number, when) for number in range(1, STATEMENTS + 1) for when in ("before", "after")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "place",
     [(21, "after"), *(pytest.param(one, marks=[LONG, pytest.mark.turns(6)]) for one in KILLS)],

@@ -134,6 +134,7 @@ def test_a_few_fields_of_a_record_are_those_of_the_whole(world, delta, missing):
     assert same(few["P-1"].data, {name: whole.data.get(name) for name in fields})
 
 
+@pytest.mark.slow
 @settings(
     deadline=None,
     max_examples=10 * EFFORT,

@@ -72,6 +72,7 @@ def test_a_pull_s_run_leaves_what_it_posted_on_the_user_s_side(world: World) -> 
     require_right(world)
 
 
+@pytest.mark.slow
 def test_of_a_user_who_is_writing_it_stays_where_it_is_until_the_next_run(world: World) -> None:
     with psycopg.connect(world.url) as busy:
         busy.execute(
@@ -87,6 +88,7 @@ def test_of_a_user_who_is_writing_it_stays_where_it_is_until_the_next_run(world:
     require_right(world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("posted", [False, True])
 def test_without_drafts_nothing_is_left_but_what_a_pull_posted_meanwhile(
     world: World, posted: bool
@@ -128,6 +130,7 @@ def test_those_of_another_user_and_organization_are_not_mixed_in(world: World) -
         assert found == plain
 
 
+@pytest.mark.slow
 def test_the_sums_of_one_record_are_added_up_by_the_client_as_by_the_statement(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

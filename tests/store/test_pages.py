@@ -100,6 +100,7 @@ sorts = st.lists(st.sampled_from(sorted(SORTABLE)), min_size=1, max_size=3, uniq
 )
 
 
+@pytest.mark.slow
 @settings(
     deadline=None,
     max_examples=12 * EFFORT,

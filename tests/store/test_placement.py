@@ -41,6 +41,7 @@ def test_a_body_that_would_be_split_is_refused() -> None:
         list(statements_of("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END;"))
 
 
+@pytest.mark.slow
 @citus.of_one_machine
 def test_the_schema_statement_by_statement_is_the_schema(
     empty_database_url: str, database_url: str, postgres

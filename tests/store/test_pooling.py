@@ -162,6 +162,7 @@ def _worked(world: World, there: Database) -> dict[str, Any]:
     return {"committed": len(committed.committed), "streamed": streamed, "figures": stats.figures}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [False, *long([True])])
 def test_pulls_drafts_commits_and_streams_are_as_without_a_pooler(
     one_session, postgres, template, database_url, monkeypatch, bound
@@ -182,6 +183,7 @@ def test_pulls_drafts_commits_and_streams_are_as_without_a_pooler(
     assert len(found[0]["streamed"]) == 1200
 
 
+@pytest.mark.slow
 def test_an_upgrade_leaves_no_lock_and_two_at_once_wait_for_each_other(
     postgres, empty_database_url
 ):

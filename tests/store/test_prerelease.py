@@ -141,6 +141,7 @@ def test_the_history_is_that_of_the_eight_files():
     assert checksums == prerelease.HISTORY
 
 
+@pytest.mark.slow
 @citus.of_one_machine
 def test_the_converted_catalogue_is_that_of_a_fresh_database(old_url, conn, postgres, template):
     assert schema.version(conn) == 0
@@ -208,6 +209,7 @@ def test_what_users_read_is_what_they_read_before(old_url, conn):
     world.db.close()
 
 
+@pytest.mark.slow
 def test_the_trail_and_the_kept_sums_verify(old_url, conn):
     migrations.upgrade(conn)
     for world in (a_world_of(old_url), a_world_of(old_url, "THERE", eve="admin")):
@@ -233,6 +235,7 @@ def test_entries_older_than_the_chain_are_still_its_first_link(old_url, conn):
     world.db.close()
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("value", ["NULL", "gen_random_uuid()"])
 def test_what_an_old_entry_restored_cannot_be_altered_unseen(old_url, conn, value):
@@ -245,6 +248,7 @@ def test_what_an_old_entry_restored_cannot_be_altered_unseen(old_url, conn, valu
     world.db.close()
 
 
+@pytest.mark.slow
 def test_what_was_restored_before_is_not_restored_again(old_url, conn):
     """P-5 was restored, P-6 restored and discarded once more, P-7 never restored."""
     migrations.upgrade(conn)

@@ -140,6 +140,7 @@ def rolled_up(world: World, *by: str):
     )
 
 
+@pytest.mark.slow
 @EXACT
 @given(pulls)
 def test_after_any_pulls_the_rollup_is_what_the_mirror_adds_up_to(world, pulls):
@@ -155,6 +156,7 @@ def test_after_any_pulls_the_rollup_is_what_the_mirror_adds_up_to(world, pulls):
     assert rolled_up(world, *DIMENSIONS) == groups
 
 
+@pytest.mark.slow
 @EXACT
 @given(pulls)
 def test_the_rollup_holds_a_row_for_each_group_there_is_and_for_no_other(world, pulls):
@@ -176,6 +178,7 @@ def test_the_rollup_holds_a_row_for_each_group_there_is_and_for_no_other(world, 
     assert {row[:-1]: row[-1] for row in rows} == groups
 
 
+@pytest.mark.slow
 @EXACT
 @given(st.lists(records, min_size=1, max_size=8, unique_by=lambda item: item["pfaId"]))
 def test_the_rollup_and_the_live_sums_answer_alike(world, pulled):
@@ -198,6 +201,7 @@ def test_the_rollup_and_the_live_sums_answer_alike(world, pulled):
         assert answers[0] == answers[1]
 
 
+@pytest.mark.slow
 @EXACT
 @given(of_a_century)
 def test_sums_by_month_and_by_field_are_those_of_the_records_and_none_is_left(world, pulls):

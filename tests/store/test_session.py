@@ -203,6 +203,7 @@ _OF_CLIENT = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pfa' AN
 GONE_SECONDS = 10.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement", ["SELECT pg_sleep(600)", *long(["DO $$ BEGIN LOOP END LOOP; END $$"])]
 )

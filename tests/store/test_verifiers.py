@@ -305,6 +305,7 @@ PROPERTY = settings(
 )
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(CLAIMS, st.booleans(), st.sampled_from(SECRETS), SKEWS, st.booleans())
 def test_any_claims_mean_the_same_to_both(database, changes, ascii_only, secret, skew, whole):
@@ -330,6 +331,7 @@ def test_any_bytes_in_a_payload_mean_the_same_to_both(database, junk, place):
     agreed(database, signed(whole[:place] + junk + whole[place:]))
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(
     st.dictionaries(

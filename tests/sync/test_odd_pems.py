@@ -108,6 +108,7 @@ def capped(numbers: range, cap: int) -> Callable[[Request], Response]:
     return less
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("size", [1, 2, 4, 30])
 def test_pages_that_are_capped_and_totals_that_are_theirs_mark_nothing(world, size):
@@ -115,6 +116,7 @@ def test_pages_that_are_capped_and_totals_that_are_theirs_mark_nothing(world, si
     assert (result.status, result.total, result.missing) == ("completed", 15, 0)
 
 
+@pytest.mark.slow
 def test_rows_that_are_inserted_while_the_pages_come_are_all_read_once(world):
     numbers = list(range(10, 50))
     asked = iter(range(1000))
@@ -310,6 +312,7 @@ def test_one_change_beside_a_pems_that_is_away_for_long_is_no_dead_letter(world)
     ]
 
 
+@pytest.mark.slow
 def test_a_bug_at_one_record_does_not_hold_up_the_others(database_url, monkeypatch):
     from pfa_core.pems.services.rest import RestWriter
 

@@ -282,6 +282,7 @@ class TestFile:
         file.close()
         assert reports == ["the log cannot be written: No space left on device"]
 
+    @pytest.mark.slow
     def test_several_processes_share_a_file_line_by_line(self, tmp_path: Path) -> None:
         path = tmp_path / "pfa.log"
         code = (

@@ -52,6 +52,7 @@ def world(url: str) -> World:
     return world
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("pulls_first", [True, False])
 def test_after_a_restore_to_yesterday_nothing_is_sent_twice_and_what_pems_has_since_is_found(
@@ -246,6 +247,7 @@ def test_an_owner_who_is_no_superuser_backs_up_and_restores(
         assert (restored.whole, restored.organizations[0].records) == (True, 1)
 
 
+@pytest.mark.slow
 def test_programs_that_are_newer_than_the_server_are_passed_over_where_its_own_are_found(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

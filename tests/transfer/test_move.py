@@ -296,6 +296,7 @@ def test_an_export_that_fails_when_its_rows_are_written_leaves_no_file_beside_an
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.slow
 def test_it_takes_the_owner_s_address_and_an_admin_who_sees_money(
     postgres: Server, tmp_path: Path
 ) -> None:

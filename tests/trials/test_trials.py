@@ -32,6 +32,7 @@ SENT = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_short_history_keeps_every_promise(database_url: str) -> None:
     with a_place(database_url) as place:
         driver, failed = history.run(place, plan(SEED, 16, QUICK))
@@ -58,6 +59,7 @@ def test_a_seed_plans_the_same_turns_each_time_and_a_file_has_them_all() -> None
     assert {act.kind for turn in turns for act in turn.acts} > OF_USERS | LOOKS | RUNS
 
 
+@pytest.mark.slow
 def test_each_deliberate_bug_is_of_a_function_that_is_there() -> None:
     every = "from tests.trials.bugs import BUGS\nfor bug in BUGS.values(): bug.switch_on()"
     subprocess.run([sys.executable, "-c", every], cwd=REPOSITORY, check=True, timeout=60)

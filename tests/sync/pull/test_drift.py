@@ -456,6 +456,7 @@ class TestPems:
         with pytest.raises(errors.InvalidData, match="equipment in 13 records"):
             pull(world, "live", rows, tmp_path, **since)
 
+    @pytest.mark.slow
     def test_a_later_page_that_would_empty_a_field_stops_the_pull_there(
         self, world: World, tmp_path: Path
     ) -> None:
@@ -607,6 +608,7 @@ DAMAGES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=8 * EFFORT,
     deadline=None,

@@ -482,6 +482,7 @@ def test_the_kpis_after_any_pull_are_those_of_the_mirror(world: World) -> None:
             assert rolled == computed
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("first", [False, True])
 def test_progress_is_reported_now_and_then(world: World, first: bool) -> None:
@@ -547,6 +548,7 @@ def test_a_file_without_a_record_counts_every_record_as_missing_and_marks_none(
     assert len(world.mirror()) == 2
 
 
+@pytest.mark.slow
 def test_a_pipe_is_not_read_behind_what_a_broken_connection_had_taken(
     world: World, tmp_path: Path
 ) -> None:

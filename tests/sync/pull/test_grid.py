@@ -61,6 +61,7 @@ def test_every_page_arrives_whatever_the_shape_and_the_total(
         far.world.db.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_caps_its_pages_is_read_to_the_end(database_url):
     with a_far_side(database_url, *some(9), page_limit=2, page_size=100) as far:
         assert (far.pull().status, far.pull().total) == ("completed", 9)

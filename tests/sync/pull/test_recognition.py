@@ -377,6 +377,7 @@ class TestWhatHappensMeanwhile:
             assert (result.total, result.updated, result.unchanged) == (3, 3, 0)
             far.require_agreement()
 
+    @pytest.mark.slow
     def test_a_pull_that_is_cut_keeps_none_of_what_it_did_not_store(self, world, write):
         rows = [record(f"P-{n}", model="NEW") for n in range(1, 2001)]
         path = write(lines(*rows))

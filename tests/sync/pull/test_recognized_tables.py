@@ -27,6 +27,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["in.csv", "in.tsv"])
 def test_the_lines_of_the_same_table_are_not_split(world, write, monkeypatch, name):
     rows = [record(f"P-{n}") for n in range(1, 1205)]
@@ -97,6 +98,7 @@ def test_a_carriage_return_in_the_last_cell_comes_and_goes(postgres, write, name
     assert after(*ends) == after(ends[-1])
 
 
+@pytest.mark.slow
 def test_a_fault_behind_lines_that_are_passed_over_is_in_its_line(world, write):
     rows = [record(f"P-{n}") for n in range(1, 1205)]
     pull(world, write(table(rows, ","), "in.csv"))

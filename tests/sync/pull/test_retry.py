@@ -17,6 +17,7 @@ from tests.forms import long
 LINES = "".join(exact_json.dumps(record(f"P-{number}")) + "\n" for number in range(1500)).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 @pytest.mark.parametrize("piped", [True, False], ids=["pipe", "file"])

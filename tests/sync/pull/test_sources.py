@@ -242,6 +242,7 @@ def some_rows(draw: st.DrawFn) -> tuple[str, list[dict[str, str]]]:
     return which, found
 
 
+@pytest.mark.slow
 @settings(
     max_examples=50 * EFFORT,
     deadline=None,
@@ -445,6 +446,7 @@ def world(url: str) -> World:
     return a_world(url)
 
 
+@pytest.mark.slow
 def test_live_and_saved_rows_are_one_mirror(world: World, tmp_path: Path) -> None:
     aliases = DEFAULT_FIELDS
     path = tmp_path / "map.toml"

@@ -235,6 +235,7 @@ def test_a_read_back_that_fails_is_made_again_and_says_what_pems_stored(silent, 
     silent.require_agreement()
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 def test_what_was_not_read_back_is_counted_and_not_in_the_mirror_until_it_is(silent):
     committed(silent, "P-2", model="New")
@@ -432,6 +433,7 @@ def test_an_altered_write_is_its_own_in_a_later_push_too(rest, owner):
     rest.require_agreement()
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("owner", Owner)
 def test_an_altered_write_is_its_own_after_a_pull_has_brought_it(rest, owner):

@@ -189,6 +189,7 @@ def test_what_is_committed_meanwhile_is_sent_as_far_as_the_limit_goes(
     far.require_agreement()
 
 
+@pytest.mark.slow
 def test_what_was_claimed_within_the_limit_is_sent_where_the_next_batch_is_not(
     far: FarSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,6 +135,7 @@ def overtaken(far: FarSide, user: str = "ann") -> list[int]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.turns(4)
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("owner", OWNERS)

@@ -276,6 +276,7 @@ def test_the_retry_of_another_run_s_letters_leaves_these_alone(far):
         pfa_core.retry(far.db, far.ann, far.profile, "018f0000-0000-7000-8000-000000000000")
 
 
+@pytest.mark.slow
 def test_a_record_is_given_up_after_three_retries(far):
     committed(far, model="A")
     committed(far, "P-2", session="t", model="A")
@@ -291,6 +292,7 @@ def test_a_record_is_given_up_after_three_retries(far):
     far.require_once()
 
 
+@pytest.mark.slow
 def test_a_pems_that_is_away_costs_no_record_its_retries(far):
     for number in range(1, 7):
         committed(far, f"P-{number}", session=f"s{number}", model="A")
@@ -303,6 +305,7 @@ def test_a_pems_that_is_away_costs_no_record_its_retries(far):
     far.require_agreement()
 
 
+@pytest.mark.slow
 def test_refused_credentials_end_the_run_and_leave_everything_to_the_next(database_url):
     records = [record(f"P-{number}") for number in range(1, 30)]
     with a_far_side(database_url, *records, username="u", password="right") as far:
@@ -381,6 +384,7 @@ def test_a_number_that_makes_no_sense_is_refused(wrong):
         pfa_core.PushOptions(**wrong)
 
 
+@pytest.mark.slow
 def test_a_push_that_is_stopped_gives_back_what_it_has_not_sent(far):
     for number in range(1, 7):
         committed(far, f"P-{number}", session=f"s{number}", model="A")
