@@ -210,6 +210,7 @@ def test_lines_that_the_database_composes_hold_no_money(
         assert (CANARY in "".join(map(str, lines))) == (principal is far.ann)
 
 
+@pytest.mark.variants(11)
 @pytest.mark.parametrize("name", READING)
 def test_the_token_alone_can_hide_it_too(far: FarSide, name: str) -> None:
     far.world.add_user("ann", "admin")

@@ -68,6 +68,7 @@ def all_rows(url: str) -> dict[str, Any]:
     return rows
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_the_template_whatever_was_written(server: Server) -> None:
     with used(server) as (copy, first):
         fresh = all_rows(copy.url)

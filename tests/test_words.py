@@ -31,11 +31,11 @@ BANNED = {
     "in one unit": r"\bunder one roof\b",
     "PEMS client": r"\bfar[- _]side\b",
     "dry run": r"\brehears\w*\b",
-    "an actor": r"(?<![`\"'/~])(?<!pfa or )\b(?:[Ss]ome|[Nn]o|[Ee]very)body\b(?! or nobody|['`\"])"
+    "an actor": r"\b(?=[SsNnEe])(?<![`\"'/~])(?<!pfa or )(?:[Ss]ome|[Nn]o|[Ee]very)body\b(?! or nobody|['`\"])"
     r"|\b[Ww]hoever\b|\bus\b|\b[Oo]urs?\b|\b[Oo]urselves\b",
     "shows, says": r"\b[Tt]old\b",
-    "invalid X, unknown X": r"(?<![Tt]here )\b(?:is|are) none\b"
-    r"|(?<![Tt]here )\bis no (?!longer|more|less|later|other|need|way)\w",
+    "invalid X, unknown X": r"\b(?=is|are)(?<![Tt]here )(?:is|are) none\b"
+    r"|\b(?=is)(?<![Tt]here )is no (?!longer|more|less|later|other|need|way)\w",
 }
 
 

@@ -119,6 +119,7 @@ def test_of_all_rows_the_edited_cells_alone_become_drafts(
     assert {item["status"] for item in ran.json["saved"]} == {"unchanged"}
 
 
+@pytest.mark.slow
 @forms(("category", "number"), short=(SOME, 0), long=("", 20_280))
 def test_a_workbook_has_the_values_of_the_file(
     pfa: Pfa, records: list[Record], category: str, number: int

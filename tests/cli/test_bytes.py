@@ -47,6 +47,7 @@ def text_options() -> list[tuple[tuple[str, ...], str]]:
     ]
 
 
+@pytest.mark.slow
 def test_there_are_options_of_every_command():
     assert {words[0] for words, _ in text_options()} == set(COMMANDS)
     assert len(text_options()) > 300

@@ -128,6 +128,7 @@ def ready(pfa: Pfa) -> None:
     assert pfa("draft", "set", "H-001", "areaSilo=Quay", "--into", "one").code == 0
 
 
+@pytest.mark.variants(24)
 @pytest.mark.parametrize("line", COMMANDS)
 def test_an_unknown_column_is_refused_before_the_database_is_asked(
     line: str,

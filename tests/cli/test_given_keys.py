@@ -55,6 +55,7 @@ def ids(pfa: Pfa, *words: str) -> list[str]:
     return ran.lines
 
 
+@pytest.mark.slow
 @pytest.mark.variants(2)
 @forms
 def test_a_filter_finds_what_the_mirror_has(keyed: Pfa, form: str) -> None:

@@ -150,6 +150,7 @@ def test_restore_gives_a_discarded_session_back_once(logged: Pfa) -> None:
     assert "has a draft" in refused.err
 
 
+@pytest.mark.slow
 def test_a_partial_restore_names_what_it_leaves_out(pfa: Pfa) -> None:
     six_records(pfa)
     assert pfa("draft", "set", "H-001", "H-002", "areaSilo=Quay", "--into", "one").code == 0

@@ -109,6 +109,7 @@ def test_no_command_shows_money_in_any_format(vic: Vic, output: Format) -> None:
     assert NOTE not in vic("list", "-o", output, "-q").err
 
 
+@pytest.mark.slow
 def test_those_who_see_money_are_told_nothing_of_masks(priced: Pfa) -> None:
     for words in COMMANDS.values():
         ran = priced(*words, "-o", "json")

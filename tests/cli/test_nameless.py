@@ -157,6 +157,7 @@ def test_what_needs_no_database_runs(run, variables):
         assert (done.code, "error" in done.err) == (0, False), done.err
 
 
+@pytest.mark.slow
 @pytest.mark.variants(2)
 def test_a_server_of_one_s_own_is_used(run, variables, world):
     listed = run("list", "-o", "ids", **variables, **signed_in(world))

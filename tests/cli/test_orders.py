@@ -107,6 +107,7 @@ def _require_sorted(varied: Pfa, words: Sequence[str], key: str) -> None:
     assert rows(varied, *words, "--sort", f"-{key}", "--limit", "1") == down[:1]
 
 
+@pytest.mark.slow
 def test_the_usual_order_is_the_one_that_help_names(varied: Pfa) -> None:
     for words, order in LISTS.items():
         assert rows(varied, *words) == rows(varied, *words, "--sort", order.default)

@@ -199,6 +199,7 @@ def test_folding_loses_no_character_and_keeps_numbers_whole(text: str, cells: in
         assert cell_len(atom) > cells or any(atom in line for line in lines)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     pairs=st.lists(st.tuples(st.sampled_from(["run", "cost effect"]), value), min_size=1),

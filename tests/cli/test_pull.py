@@ -213,6 +213,7 @@ def rate_in_pems(pfa: Pfa, pfa_id: str) -> Any:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.variants(2)
 @pytest.mark.parametrize("name", ["all.csv", "all.jsonl", "all.tsv", "all.json"])
 def test_a_record_with_private_values_in_a_list_is_refused_and_the_others_are_taken(

@@ -137,6 +137,7 @@ def test_a_table_of_a_preview_has_the_values_before_and_after(ready: Pfa) -> Non
     assert delta(ready, "H-002")["monthlyRate"] == Decimal("3196.20")
 
 
+@pytest.mark.slow
 def test_of_many_records_a_preview_shows_a_few(ready: Pfa) -> None:
     mirror = ready.folder / "many.jsonl"
     mirror.write_text(

@@ -378,6 +378,7 @@ def write(pfa: Pfa, name: str, text: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_pulling_one_s_own_partial_export_says_which_fields_it_would_empty(pfa: Pfa) -> None:
     assert pfa("init", "--org", "HOLNG").code == 0
     more = {"freight": 7, "parts": {"hook": 1}}

@@ -149,6 +149,7 @@ def test_a_push_has_the_promised_shape(pulled: Pfa) -> None:
     assert logged.lines[-3:-1] == ["total=1, status=completed, synced=1", "direction=push"]
 
 
+@pytest.mark.slow
 def test_a_value_that_pems_stored_otherwise_ends_with_3_and_is_shown_with_both(
     pulled: Pfa, pems: Sandbox
 ) -> None:

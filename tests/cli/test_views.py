@@ -240,6 +240,7 @@ def test_a_writing_command_says_which_filters_count(ready: Pfa) -> None:
     assert (resolve.code, say in resolve.err) == (6, True)
 
 
+@pytest.mark.slow
 def test_a_view_that_selects_nothing_never_means_everything(ready: Pfa) -> None:
     done(ready, "view", "save", "layout", "--columns", "pfaId")
     for words in (

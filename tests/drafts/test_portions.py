@@ -181,6 +181,7 @@ def test_a_field_that_is_refused_in_the_last_portion_takes_all_back(
     assert everything(world)["pfa_modification"] == before
 
 
+@pytest.mark.slow
 def test_what_was_committed_and_discarded_in_portions_comes_back_whole(
     world: World, split: Callable[[], None]
 ) -> None:

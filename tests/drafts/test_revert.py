@@ -137,6 +137,7 @@ def test_several_changes_of_a_record_go_back_together(far: FarSide):
     assert deltas(far)["P-1"][1] == {"model": "M0", "monthlyRate": 100}
 
 
+@pytest.mark.slow
 def test_going_back_ends_where_another_user_came_between(far: FarSide):
     far.push()
     far.pems.change("P-1", model="THEIRS")

@@ -62,6 +62,7 @@ def refusal(world: World, **what: Any) -> errors.PfaError:
     return refused.value
 
 
+@pytest.mark.slow
 def test_undoing_twice_takes_back_the_one_before_and_redo_does_them_again(world: World):
     states = [state(world)]
     for value in ("A", "B"):

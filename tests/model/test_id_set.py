@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def test_texts_of_one_hash_are_told_apart():
     assert Alike("P-100") not in own
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_ids_take_less_than_half_of_a_set():
     own = IdSet()
     for number in range(100_000):

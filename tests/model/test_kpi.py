@@ -182,6 +182,7 @@ def test_without_a_plan_the_variance_has_no_percentage():
     assert (shown.variance, str(shown.variance_pct)) == (dec("5.00"), "0.00")
 
 
+@pytest.mark.slow
 @given(all_sums, all_sums)
 def test_what_is_added_can_be_taken_away_to_the_last_digit(one, other):
     assert one.plus(other).plus(other, -1) == one

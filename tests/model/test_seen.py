@@ -15,6 +15,7 @@ values = st.none() | st.booleans() | st.decimals(0, 10**14, places=6) | st.text(
 parts = st.dictionaries(st.sampled_from(EDITABLE), values)
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), parts, parts)
 def test_what_was_written_is_read(pfa_id: str, pems: dict, mine: dict) -> None:
     seen = Seen(pfa_id=pfa_id, version=7, pems=pems, mine=mine)

@@ -161,6 +161,7 @@ def test_the_users_active_modifications_of_a_few_records_are_looked_up(guard: Gu
     assert_looked_up(plans, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("counted", [True, False], ids=["counted", "never counted"])
 def test_a_thousand_fresh_drafts_are_undone_without_a_loop_in_a_loop(

@@ -98,6 +98,7 @@ def test_a_page_reads_well_on_every_width_in_light_and_dark_and_on_paper(
     browser.requests.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["hostile"], indirect=True)
 def test_the_page_keeps_what_it_does_not_have_from_running(browser: Browser, page: Path) -> None:
     text = page.read_text().replace("</body>", "<script>window.ran = 1</script></body>")

@@ -449,6 +449,7 @@ class TestConflicts:
             modification_id,
         )
 
+    @pytest.mark.slow
     def test_one_s_own_keeps_what_can_be_shown(self, two: Two, as_before: None) -> None:
         changes = [f"fields = {odd}" for odd in self.ODD_FIELDS]
         changes += [f"created_at = {at}" for at in ODD_TIMES]

@@ -167,6 +167,7 @@ def test_the_database_takes_the_deltas_that_the_program_takes(conn, delta):
     assert says(conn, delta) is is_delta(delta)
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(poisoned | any_deltas)
 def test_what_is_left_of_a_delta_after_its_faults_is_one(conn, delta):

@@ -148,6 +148,7 @@ def test_a_pull_under_an_overlay_changes_what_lies_below_and_nothing_above(world
     assert same(world.merged()["P-1"], merge(world.mirror()["P-1"], *stacked))
 
 
+@pytest.mark.slow
 @settings(
     deadline=None,
     max_examples=10 * EFFORT,

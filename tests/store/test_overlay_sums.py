@@ -108,6 +108,7 @@ def test_without_drafts_nothing_is_left_but_what_a_pull_posted_meanwhile(
     assert written(world) == []
 
 
+@pytest.mark.slow
 def test_sums_of_nothing_go_where_many_drafts_go_at_once(world: World) -> None:
     for number in range(4, 31):
         draft(world.db, world.principal(), f"P-{number}", session="t", areaSilo=f"New {number}")

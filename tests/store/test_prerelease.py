@@ -151,6 +151,7 @@ def test_the_converted_catalogue_is_that_of_a_fresh_database(old_url, conn, post
     assert migrations.upgrade(conn) == UpgradeReport(CONVERTED.after, CONVERTED.after, ())
 
 
+@pytest.mark.slow
 def test_no_row_changes_and_every_restore_names_its_entry(conn):
     before = rows_of(conn)
     assert all(before.values())

@@ -87,6 +87,7 @@ def test_a_total_that_is_too_small_ends_nothing_and_marks_nothing(world, total):
     assert (result.status, result.total, result.missing) == ("completed", 15, 0)
 
 
+@pytest.mark.slow
 def test_a_total_that_is_too_large_is_partial_and_the_next_pull_reads_from_the_beginning(world):
     answer = paged(range(1, 16), lambda all_, page: all_ + 5)
     for _ in range(3):
@@ -368,6 +369,7 @@ def test_a_deadline_ends_a_push_however_slow_its_rate_and_says_so(database_url):
         far.world.db.close()
 
 
+@pytest.mark.slow
 def test_what_waits_behind_a_conflict_is_said_and_not_planned(database_url):
     with a_far_side(database_url, record("P-1")) as far:
         for session in ("r", "s", "t"):

@@ -533,6 +533,7 @@ class TestSearch:
 
 
 class TestElsewhere:
+    @pytest.mark.slow
     def test_an_organization_with_an_archived_trail_moves_whole(
         self, old: World, postgres: Server, template: str, tmp_path: Path
     ) -> None:

@@ -87,6 +87,7 @@ def test_every_table_of_an_organization_is_carried_or_left_behind_for_a_reason(
     assert not set(CARRIED) & LEFT_BEHIND.keys()
 
 
+@pytest.mark.slow
 def test_all_of_it_is_there_and_whole_and_the_trail_goes_on(
     source: World, target: SelfClosing, tmp_path: Path
 ) -> None:
@@ -253,6 +254,7 @@ def lost(*_: object, **__: object) -> None:
     raise errors.DatabaseUnavailable("the server is gone")
 
 
+@pytest.mark.slow
 def test_a_failed_export_leaves_the_organization_active_and_the_old_file(
     source: World, tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ def test_an_exit_code_that_no_act_has_is_a_violation() -> None:
         done(User(), SAVE, 1, {})
 
 
+@pytest.mark.slow
 @given(st.lists(acts, max_size=8))
 def test_undos_lead_back_to_the_beginning_and_redos_to_the_end(some: list[Act]) -> None:
     user = User()

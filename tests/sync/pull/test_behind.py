@@ -88,6 +88,7 @@ def behind(far: FarSide) -> tuple[int, datetime | None]:
     return report.behind, report.behind_since
 
 
+@pytest.mark.slow
 def test_a_refused_record_is_asked_for_by_every_incremental_pull_until_it_is_accepted(far):
     far.pull()
     hold(far, "P-4", source="Lease")
@@ -108,6 +109,7 @@ def test_a_refused_record_is_asked_for_by_every_incremental_pull_until_it_is_acc
     far.require_agreement()
 
 
+@pytest.mark.slow
 def test_the_position_goes_on_once_nothing_is_refused(far):
     far.pull()
     hold(far, "P-4", source="Lease", pemsVersion="2026-11-25T12:00:00.000Z")
@@ -142,6 +144,7 @@ def test_a_record_that_pems_deleted_is_not_behind(far):
     assert behind(far) == (0, None)
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("stamp", ["", "yesterday", "0001-01-01T00:00:00Z"])
 def test_without_the_time_of_its_change_everything_is_asked_for_after_a_full_pull(far, stamp):

@@ -284,6 +284,7 @@ class TestValuesThatAreGone:
         with pytest.raises(errors.InvalidData, match="contract in 11 records"):
             pull(world, source, changed(records(50), 21, contract=None), tmp_path)
 
+    @pytest.mark.slow
     @pytest.mark.variants(1)
     def test_a_flag_that_goes_off_and_another_choice_are_no_loss(
         self, world: World, source: str, tmp_path: Path
@@ -479,6 +480,7 @@ class TestPems:
         assert (result.status, result.updated, result.total) == ("completed", 20, 20)
         assert "resumed after row 20" in result.message
 
+    @pytest.mark.slow
     def test_no_page_behind_one_that_was_refused_is_stored(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -192,6 +192,7 @@ def test_values_are_compared_in_the_units_of_the_mirror(plain):
 # --- what it costs, and what happens when it fails ----------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_answer_that_shows_what_was_stored_costs_no_request(plain):
     plain.pull()
     committed(plain, monthlyRate=5)
@@ -453,6 +454,7 @@ def test_what_cannot_be_written_any_more_and_was_altered_is_acknowledged(rest, m
     assert (result.synced, result.altered, result.rejected) == (1, 1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize(
     ("owner", "applied", "in_dispute"),
@@ -486,6 +488,7 @@ def test_where_pems_names_no_writer_a_user_decides(rest, owner, monkeypatch):
     assert disputed(rest) == [("monthlyRate", Decimal("1200.505"), 1201)]
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("owner", Owner)
 def test_what_cannot_be_told_apart_is_never_applied_twice(keyless, owner):

@@ -102,6 +102,7 @@ def test_a_repeated_request_that_pems_refuses_for_good_is_a_dead_letter(
         assert pfa_core.uncommit(far.db, far.ann, Selection(session_id="s")).uncommitted
 
 
+@pytest.mark.slow
 def test_a_dead_letter_of_a_repeated_request_is_sent_when_it_is_asked_for(
     keyed: FarSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ def test_a_dead_letter_of_a_repeated_request_is_sent_when_it_is_asked_for(
     keyed.require_agreement()
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 def test_a_failure_that_passes_leaves_the_send_in_doubt(far: FarSide) -> None:
     committed(far, model="T1")
@@ -143,6 +145,7 @@ def test_what_cannot_be_written_any_more_is_a_dead_letter(
     assert is_in_doubt(far) == (moved > 1)
 
 
+@pytest.mark.slow
 @pytest.mark.variants(1)
 def test_what_cannot_be_written_any_more_and_arrived_is_acknowledged(
     far: FarSide, monkeypatch: pytest.MonkeyPatch
@@ -228,6 +231,7 @@ def test_what_was_sent_is_recorded_before_and_gone_after(keyed: FarSide) -> None
     assert keyed.world.rows(columns) == [(None, None)]
 
 
+@pytest.mark.slow
 def test_without_keys_what_arrived_of_a_disputed_change_is_not_in_dispute_with_its_user(
     world: World,
 ) -> None:

@@ -170,6 +170,7 @@ def test_a_pull_of_any_kind_makes_no_difference(far: FarSide, pulls: str) -> Non
     assert len(commit_of(far, OWNERS[Owner.PEMS]).committed) == 1
 
 
+@pytest.mark.slow
 def test_for_another_user_it_is_a_change_by_pems(far: FarSide) -> None:
     bring_into_doubt(far, "lost answer")
     pull(far, "incremental")
@@ -198,6 +199,7 @@ def test_a_change_that_was_never_sent_explains_nothing_in_pems(far: FarSide) -> 
         commit_of(far, OWNERS[Owner.ASK])
 
 
+@pytest.mark.slow
 def test_what_pems_keeps_is_said_and_comes_back(far: FarSide) -> None:
     """Bob loses one of two fields to PEMS, which owns it; the trail has it, and a restore."""
     bob = far.world.principal("bob")

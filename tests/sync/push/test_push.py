@@ -230,6 +230,7 @@ def test_a_dead_letter_is_tried_again_when_asked_for(far):
     far.require_agreement()
 
 
+@pytest.mark.slow
 def test_a_retry_that_is_stopped_before_its_first_claim_says_what_is_left(far):
     for number in (1, 2):
         committed(far, f"P-{number}", session=f"s{number}", model="A")
@@ -429,6 +430,7 @@ def test_of_what_pems_has_nothing_can_be_taken_back(far):
         pfa_core.discard(far.db, far.ann, Selection(session_id="s"))
 
 
+@pytest.mark.slow
 def test_what_was_sent_cannot_be_uncommitted(far):
     committed(far, model="A")
     far.push()
