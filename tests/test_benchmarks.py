@@ -65,6 +65,17 @@ def test_the_cost_of_row_level_security_is_measured(tmp_path: Path) -> None:
 
 
 @LONG
+def test_stale_statistics_are_compared_with_fresh_ones(tmp_path: Path) -> None:
+    found = tmp_path / "stale.json"
+    words = ("--records", "2000", "--drafts", "50", "--rounds", "1", "--only", "stats", "restore")
+    measured = figures(run("benchmarks.stale", *words, "--json", str(found)), found)
+    states = ("none", "emptied", "dump")
+    assert {figure["name"] for figure in measured} == {
+        f"{name}, {state}" for name in ("stats", "restore") for state in states
+    }
+
+
+@LONG
 def test_a_cluster_and_one_machine_are_compared(
     postgres: Server, template: str, tmp_path: Path
 ) -> None:

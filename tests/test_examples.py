@@ -82,7 +82,6 @@ def test_a_script_says_how_it_is_run(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.turns(4)
 @pytest.mark.parametrize("path", [SCRIPTS[0], *long(SCRIPTS[1:])], ids=lambda path: path.name)
 def test_a_script_ends_like_pfa_where_nobody_is_signed_in(path: Path, tmp_path: Path) -> None:
     words = {

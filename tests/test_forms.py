@@ -70,8 +70,8 @@ def test_slow_ones_that_are_long_take_their_turns() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("words", "runs"), [(("tests",), 1), ((), 0), (("--long",), 1)])
-def test_slow_ones_run_where_files_are_named_and_in_the_long_form(
+@pytest.mark.parametrize(("words", "runs"), [(("tests",), 1), ((), 0)])
+def test_slow_ones_run_where_files_are_named(
     tmp_path: Path, words: tuple[str, ...], runs: int
 ) -> None:
     (tmp_path / "tests").mkdir()

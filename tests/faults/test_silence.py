@@ -97,7 +97,7 @@ def test_a_push_behind_a_silent_connection_ends_and_every_change_is_in_pems_once
     far.require_agreement()
 
 
-@pytest.mark.turns(4)
+@pytest.mark.turns(8)
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("way", [Way.DOWN, *long(way for way in Way if way is not Way.DOWN)])
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -81,7 +81,7 @@ def assert_marks(plans: Plans) -> None:
         assert found.loops() <= 2 * RECORDS, str(found)
 
 
-@pytest.mark.turns(6)
+@pytest.mark.turns(12)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("seen", SEEN)
 def test_missing_records_are_marked_by_reading_the_mirror_once(

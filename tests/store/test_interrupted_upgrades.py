@@ -146,7 +146,7 @@ KILLS = [(number, when) for number in range(1, STATEMENTS + 1) for when in ("bef
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "place",
-    [(21, "after"), *(pytest.param(one, marks=[LONG, pytest.mark.turns(6)]) for one in KILLS)],
+    [(21, "after"), *(pytest.param(one, marks=[LONG, pytest.mark.turns(12)]) for one in KILLS)],
     ids=str,
 )
 def test_killed_at_any_statement_the_next_upgrade_goes_on_where_it_was(

@@ -136,7 +136,7 @@ def overtaken(far: FarSide, user: str = "ann") -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.turns(4)
+@pytest.mark.turns(8)
 @pytest.mark.variants(1)
 @pytest.mark.parametrize("owner", OWNERS)
 @pytest.mark.parametrize("pulls", ["incremental", *long(["no pull", "whole", "both"])])
