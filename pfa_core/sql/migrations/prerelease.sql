@@ -62,7 +62,12 @@ CREATE INDEX pfa_modification_session
 DROP INDEX IF EXISTS pfa_overlay_record;
 CREATE INDEX pfa_overlay_record
     ON pfa_overlay (organization_id, pfa_id)
-    WHERE pfa_id IS NOT NULL;
+    WHERE pfa_id >= '';
+-- The user before the record.
+DROP INDEX IF EXISTS pfa_modification_one_draft;
+CREATE UNIQUE INDEX pfa_modification_one_draft
+    ON pfa_modification (organization_id, user_id, pfa_id)
+    WHERE state = 'draft';
 
 -- Which links are archived.
 CREATE INDEX IF NOT EXISTS audit_log_archived
