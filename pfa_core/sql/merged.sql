@@ -63,6 +63,24 @@ WHERE r.organization_id = %(organization_id)s
 ORDER BY {order}
 LIMIT %(upto)s
 
+-- name: touched_page
+-- The same for some rows, in an order and under conditions that ask for no costs: the modifications of a page are looked
+-- up once it is known. A planner that expects one row looked up those of all drafts before it sorted them.
+SELECT r.pfa_id, {content} AS content, m.state AS sync_state, m.session_id,
+       m.version, m.updated_at AS modified_at{amounts}{keys}
+FROM (
+    SELECT *
+    FROM pfa_overlay AS r
+    WHERE r.organization_id = %(organization_id)s
+      AND r.user_id = %(user_id)s
+      AND {segment}
+      AND {conditions}
+      AND {narrowing}
+    ORDER BY {order}
+    LIMIT %(upto)s) AS r
+{topmost}
+ORDER BY {order}
+
 -- name: topmost
 -- The modification on top of an overlay row: state, session, version and time of a touched record are its. Each is
 -- looked up. OFFSET 0 keeps the tables in this order, and no other index than that of the key serves here (see

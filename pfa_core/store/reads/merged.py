@@ -304,7 +304,7 @@ class _Reading:
 
     def _statement(self, parts: Sequence[Segment], by: LiteralString, offset: int) -> _Statement:
         branches: list[LiteralString] = [
-            _SQL[name].format(
+            _SQL[statement].format(
                 **self._parts,
                 **own,
                 content=self._contents[name],
@@ -313,30 +313,30 @@ class _Reading:
                 order=part.order,
             )
             for part in parts
-            for name, own in self._halves()
+            for name, statement, own in self._halves()
         ]
         union = " UNION ALL ".join("(" + one + ")" for one in branches)
         upto = None if self._left is None else self._left + offset
         values = {**self._values, "limit": self._left, "offset": offset, "upto": upto}
         return _SQL["whole"].format(segments=union, order=by), values
 
-    def _halves(self) -> Iterator[tuple[str, dict[str, LiteralString]]]:
+    def _halves(self) -> Iterator[tuple[str, str, dict[str, LiteralString]]]:
+        """Yield each half's name, its statement and what that is composed of."""
         baseline = self._query.baseline
         if self._wants_mirror:
             some = self._left is not None and reads_a_page(self._query.sort)
             rest = "untouched_of_all" if self.is_whole else "untouched"
             untouched = TRUE if baseline else _SQL["untouched_page" if some else rest]
             of_mirror = costs.tables(self._query, overlay=False)
-            yield "pristine", {"untouched": untouched, "costs": of_mirror}
+            yield "pristine", "pristine", {"untouched": untouched, "costs": of_mirror}
         if not baseline:
             narrowed = narrowing(self._query.filters)
             of_overlay = costs.tables(self._query, overlay=True)
-            own: dict[str, LiteralString] = {
-                "narrowing": narrowed,
-                "topmost": _SQL["topmost"],
-                "costs": of_overlay,
-            }
-            yield "touched", own
+            own: dict[str, LiteralString] = {"narrowing": narrowed, "topmost": _SQL["topmost"]}
+            if self._left is None or of_overlay:
+                yield "touched", "touched", own | {"costs": of_overlay}
+            else:
+                yield "touched", "touched_page", own
 
 
 def _as_text(value: Any) -> str | None:
