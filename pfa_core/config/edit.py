@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from math import isnan
@@ -25,7 +25,7 @@ from pfa_core.config.secret_files import prepare_secret_file
 from pfa_core.config.settings import Flags, config_directory, named_profile
 from pfa_core.config.shape import ConfigFile
 from pfa_core.errors import ConfigInvalid, InvalidRequest, NotFound
-from pfa_core.files.beside import give_as
+from pfa_core.files.beside import access_of, give
 from pfa_core.model import shell
 from pfa_core.model.suggest import did_you_mean
 from pfa_core.shapes import find_faults
@@ -259,8 +259,8 @@ class OpenConfig:
         # The last line end is written with the file.
         text = f"{text}\n".replace("\n", self._ends).removesuffix("\n")
         prepared = prepare_secret_file(target, text)
-        with suppress(FileNotFoundError):
-            give_as(prepared.temporary, target.stat())
+        if access := access_of(target):
+            give(prepared.written.fileno(), access)
         prepared.publish()
 
 

@@ -7,6 +7,7 @@ import re
 import secrets
 import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
@@ -34,23 +35,78 @@ def mark_written(descriptor: int) -> None:
         flock(descriptor, LOCK_EX | LOCK_NB)
 
 
-def give_as(file: int | Path, replaced: os.stat_result) -> None:
-    """Give a file the group, the mode and the owner of the one that it replaces.
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may use a file: owner, group, permissions, a list of more users and groups."""
+
+    owner: int
+    group: int
+    mode: int
+    listed: bytes | None
+
+
+def access_of(target: Path) -> Access | None:
+    """Read who may use a file; None: there is none of that name, or it is a link."""
+    try:
+        found = os.lstat(target)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    mode = found.st_mode & 0o777
+    return Access(owner=found.st_uid, group=found.st_gid, mode=mode, listed=_listed(target))
+
+
+def give(descriptor: int, access: Access) -> None:
+    """Give a file that is written the access of the one that it replaces.
 
     Another owner only root can give it, a group only who is in it. Without that group its permissions would be
-    another group's: that one gets what all others have. A container may lack a group, or root a right: what the
-    system refuses of group and owner stays as it is.
+    another group's, and its members are among all others: both get what group and others have. A container may lack
+    a group, or root a right: what the system refuses of group and owner stays as it is.
     """
-    mode = stat.S_IMODE(replaced.st_mode)
+    mode, listed = access.mode, access.listed
     try:
-        os.chown(file, -1, replaced.st_gid)
+        os.chown(descriptor, -1, access.group)
     except OSError:
-        mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
+        mode, listed = _without_group(mode), None
+    # A folder may have given the new file a list of its own. With a list, the permissions of the group are the most
+    # that any of the list has: without it they would become the group's.
+    _unlist(descriptor)
+    if listed is not None and not _list(descriptor, listed):
+        mode = _without_group(mode)
     # Before the owner: who gave a file away may not change its mode any more.
-    os.chmod(file, mode)
+    os.fchmod(descriptor, mode)
     if os.geteuid() == 0:
         with suppress(OSError):
-            os.chown(file, replaced.st_uid, -1)
+            os.chown(descriptor, access.owner, -1)
+
+
+def _without_group(mode: int) -> int:
+    """Return the permissions of a file whose group is another one."""
+    both = (mode >> 3) & mode & stat.S_IRWXO
+    return mode & stat.S_IRWXU | both << 3 | both
+
+
+# The extended attribute in which Linux keeps an access list; elsewhere there is none to be read.
+_LIST = "system.posix_acl_access"
+
+
+def _listed(path: Path) -> bytes | None:
+    with suppress(OSError, AttributeError):
+        return os.getxattr(path, _LIST, follow_symlinks=False)
+    return None
+
+
+def _unlist(descriptor: int) -> None:
+    with suppress(OSError, AttributeError):
+        os.removexattr(descriptor, _LIST)
+
+
+def _list(descriptor: int, listed: bytes) -> bool:
+    with suppress(OSError, AttributeError):
+        os.setxattr(descriptor, _LIST, listed)
+        return True
+    return False
 
 
 def remove_left(target: Path) -> None:

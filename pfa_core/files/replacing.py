@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from pfa_core.errors import IllegalTransition, IoFailure, ReaderGone
-from pfa_core.files.beside import give_as, mark_written, name_beside, remove_left
+from pfa_core.files.beside import access_of, give, mark_written, name_beside, remove_left
 from pfa_core.files.descriptors import descriptor_of
 
 PRIVATE = 0o600
@@ -46,8 +46,7 @@ def replacing(path: str | os.PathLike[str], *, mode: int | None = None) -> Itera
                 yield cast("BinaryIO", file)
                 _copy(cast("BinaryIO", file), name, descriptor)
             return
-        given = found if mode is None else None
-        with _beside(Path(os.path.realpath(name)), mode, given) as file:
+        with _beside(Path(os.path.realpath(name)), mode) as file:
             yield file
 
 
@@ -109,21 +108,22 @@ def _name_new(temporary: Path, target: Path) -> None:
 def _beside(
     target: Path,
     mode: int | None,
-    replaced: os.stat_result | None = None,
     *,
     put: Callable[[Path, Path], object] = Path.replace,
 ) -> Iterator[BinaryIO]:
     temporary = name_beside(target)
     remove_left(target)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    # Of the file whose name it gets: what a link led to a moment ago may be another user's.
+    access = access_of(target) if mode is None else None
     # What replaces a file is its writer's alone until it has the mode of that one.
-    usual = mode is None and replaced is None
+    usual = mode is None and access is None
     descriptor = os.open(temporary, flags, 0o666 if usual else PRIVATE)
     try:
         with os.fdopen(descriptor, "w+b") as file:
             mark_written(descriptor)
-            if replaced is not None:
-                give_as(descriptor, replaced)
+            if access is not None:
+                give(descriptor, access)
             if mode is not None:
                 os.fchmod(descriptor, mode)
             yield file

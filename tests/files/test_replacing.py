@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 from fcntl import LOCK_EX, flock
@@ -15,6 +16,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from pfa_core.errors import IllegalTransition, IoFailure, ReaderGone
+from pfa_core.files import beside
 from pfa_core.files.replacing import creating, replacing
 
 
@@ -51,7 +53,7 @@ def test_root_leaves_a_file_to_its_owner_and_keeps_what_is_private(tmp_path: Pat
 @as_root
 @pytest.mark.parametrize(
     ("group", "before", "after"),
-    [(2345, 0o640, 0o640), (3456, 0o640, 0o600), (3456, 0o664, 0o644), (3456, 0o604, 0o644)],
+    [(2345, 0o640, 0o640), (3456, 0o640, 0o600), (3456, 0o664, 0o644), (3456, 0o604, 0o600)],
 )
 def test_a_group_s_permissions_are_no_other_group_s(group: int, before: int, after: int) -> None:
     """One user replaces another one's file in a folder of both; group 2345 is theirs."""
@@ -97,17 +99,94 @@ def test_a_file_has_its_mode_when_it_is_given_away(tmp_path: Path, monkeypatch) 
     path.write_text("old")
     path.chmod(0o640)
     os.chown(path, 1234, 2345)
-    chmod = os.chmod
+    chmod = os.fchmod
 
     def own_alone(file: int, mode: int) -> None:
         assert os.fstat(file).st_uid == 0
         chmod(file, mode)
 
-    monkeypatch.setattr(os, "chmod", own_alone)
+    monkeypatch.setattr(os, "fchmod", own_alone)
     with replacing(path) as file:
         file.write(b"new")
     found = path.stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 2345, 0o640)
+
+
+def a_list(*entries: tuple[int, int, int]) -> bytes:
+    """An access list as Linux keeps it: kind, permissions and number of each entry."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+ANYONE = 0xFFFFFFFF
+OWNER, USER, GROUP, MASK, OTHERS = 0x01, 0x02, 0x04, 0x10, 0x20
+LIST, LIST_OF_NEW = "system.posix_acl_access", "system.posix_acl_default"
+# User 1005 may read and write, the group nothing: its permissions in the mode are the most of the list.
+OF_A_USER = a_list(
+    (OWNER, 6, ANYONE), (USER, 6, 1005), (GROUP, 0, ANYONE), (MASK, 6, ANYONE), (OTHERS, 0, ANYONE)
+)  # fmt: skip
+
+
+def with_list(path: Path, name: str, content: bytes) -> None:
+    try:
+        os.setxattr(path, name, content)
+    except (OSError, AttributeError):
+        pytest.skip("this file system has no access lists")
+
+
+def test_an_access_list_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    with_list(path, LIST, OF_A_USER)
+    with replacing(path) as file:
+        file.write(b"new")
+    assert (path.read_text(), os.getxattr(path, LIST)) == ("new", OF_A_USER)
+
+
+def test_where_an_access_list_cannot_be_kept_the_group_gets_what_all_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    with_list(path, LIST, OF_A_USER)
+    monkeypatch.setattr(beside, "_list", lambda *_: False)
+    with replacing(path) as file:
+        file.write(b"new")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_folder_s_list_does_not_add_to_who_reads_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+    path.chmod(0o640)
+    with_list(tmp_path, LIST_OF_NEW, OF_A_USER)
+    with replacing(path) as file:
+        file.write(b"new")
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert LIST not in os.listxattr(path)
+
+
+@as_root
+def test_root_gives_a_file_to_no_one_but_the_owner_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link is led elsewhere between two looks at it."""
+    own, victim, link = (tmp_path / name for name in ("own", "victim", "link"))
+    for path, owner in ((own, 1234), (victim, 0)):
+        path.write_text("old")
+        path.chmod(0o600)
+        os.chown(path, owner, owner)
+    link.symlink_to(own)
+    resolve = os.path.realpath
+
+    def later(path: str) -> str:
+        link.unlink()
+        link.symlink_to(victim)
+        return resolve(path)
+
+    monkeypatch.setattr(os.path, "realpath", later)
+    with replacing(link) as file:
+        file.write(b"new")
+    assert (victim.read_text(), victim.stat().st_uid) == ("new", 0)
 
 
 def test_a_new_file_has_the_mode_that_the_user_gives_files(tmp_path: Path) -> None:
