@@ -176,12 +176,21 @@ def holder_of_key(conn: Connection[Any], key: int) -> Holder | None:
 def _ask(other: Connection[Any], pid: int, waited: float, *, end: bool) -> bool:
     # Behind a pooler the ids that clients see are not those of the server's sessions.
     values = {"pid": pid, "waited": waited, "own": other.info.backend_pid}
-    at_work = _says(other, "at_work", values) or (
-        _says(other, "has_workers", {}) and _says(other, "at_work_on_workers", values)
-    )
+    at_work = _says(other, "at_work", values) or _is_a_worker_at_work(other, values)
     if end and not at_work:
         other.execute(_SQL["let_go"], values)
     return at_work
+
+
+def _is_a_worker_at_work(other: Connection[Any], values: Mapping[str, Any]) -> bool:
+    if not _says(other, "has_workers", {}):
+        return False
+    try:
+        return _says(other, "at_work_on_workers", values)
+    except psycopg.Error:
+        if other.closed:
+            raise
+        return False  # a node that does not answer keeps none of them from being asked
 
 
 def _says(other: Connection[Any], statement: str, values: Mapping[str, Any]) -> bool:
