@@ -8,6 +8,8 @@ from functools import lru_cache
 # Invisible, but letters or marks to Unicode: the grapheme joiner, fillers, inherent vowels, separators.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 _LINES = str.maketrans("\t\n\r", "   ")
+# Longer than any key: of such a text nothing is remembered.
+_LONGEST = 1_000
 _CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp"))
 
 
@@ -18,7 +20,7 @@ def normal_key(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text.strip()
-    return _normal(text)
+    return _normal(text) if len(text) <= _LONGEST else _normal.__wrapped__(text)
 
 
 def invisible_in(key: str, *, lines: bool = False) -> str:
@@ -29,7 +31,8 @@ def invisible_in(key: str, *, lines: bool = False) -> str:
     """
     if key.isascii() and key.isprintable():
         return ""
-    return _first_invisible(key.translate(_LINES) if lines else key)
+    shown = key.translate(_LINES) if lines else key
+    return _first_invisible(shown) if len(key) <= _LONGEST else _first_invisible.__wrapped__(shown)
 
 
 @lru_cache(maxsize=20_000)  # keys recur, as the values of a million records do

@@ -13,8 +13,8 @@ from pfa_core.model.record import MAX_ID, Kind
 from pfa_core.model.values import MAX_DECIMALS, MAX_MONEY
 
 MAX_PATTERNS = 2_000
-# Characters of a remembered record's names: no file fills the memory with them.
-_MOST_NAMES = 4_000
+# Of a remembered record's names, and their characters: no file fills the memory with them.
+_MOST_NAMES, _MOST_CHARACTERS = 150, 4_000
 
 # By the names of the fields, in their order, and the types of their values.
 _patterns: dict[tuple[tuple[str, ...], tuple[type, ...]], _Pattern] = {}
@@ -36,8 +36,10 @@ def patterned_changes(raw: Any) -> dict[str, Any] | None:
     key = tuple(raw), tuple(map(type, values))
     pattern = _patterns.get(key)
     if pattern is None:
-        if len(_patterns) >= MAX_PATTERNS or sum(map(len, raw)) > _MOST_NAMES:
+        if len(raw) > _MOST_NAMES or sum(map(len, raw)) > _MOST_CHARACTERS:
             return None
+        if len(_patterns) >= MAX_PATTERNS:
+            _patterns.clear()  # of a file with ever new ones; the next one has few again
         pattern = _patterns[key] = _Pattern(*key)
     return pattern.changes(values)
 

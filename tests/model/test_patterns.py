@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pfa_core import exact_json
 from pfa_core.errors import Fault
-from pfa_core.model import baseline, casts, patterns
+from pfa_core.model import baseline, casts, keys, patterns
 from pfa_core.model.record import FIELDS, MAX_FREE_TEXT, MAX_ID
+from pfa_core.model.text_rows import TextRows
 from pfa_core.model.values import Wrong
 from tests.factories import record
 from tests.forms import EFFORT
@@ -73,15 +75,17 @@ def test_no_value_of_a_field_is_taken_that_is_refused_by_itself(name, monkeypatc
 def test_as_many_patterns_are_remembered_as_fit(monkeypatch):
     monkeypatch.setattr(patterns, "_patterns", {})
     monkeypatch.setattr(patterns, "MAX_PATTERNS", 2)
-    found = [patterns.patterned_changes({"pfaId": "P-1", f"x{at}": at}) for at in (1, 2, 3, 2)]
-    assert [each is None for each in found] == [False, False, True, False]
+    for at in (1, 2, 3, 2):
+        assert patterns.patterned_changes({"pfaId": "P-1", f"x{at}": at}) is not None
+        assert len(patterns._patterns) <= 2
     kept = baseline.read_record({"pfaId": "P-1", "x3": 3}, "ORG", "line 1", textual=False)
     assert kept["x3"] == 3
 
 
-def test_records_of_long_names_are_not_remembered(monkeypatch):
+@pytest.mark.parametrize("names", [["x" * 4_000], [f"{at}" for at in range(150)]])
+def test_records_of_long_or_many_names_are_not_remembered(monkeypatch, names):
     monkeypatch.setattr(patterns, "_patterns", {})
-    assert patterns.patterned_changes({"pfaId": "P-1", "x" * 4_000: 1}) is None
+    assert patterns.patterned_changes({"pfaId": "P-1", **dict.fromkeys(names, 1)}) is None
     assert patterns._patterns == {}
 
 
@@ -101,3 +105,29 @@ def test_a_text_that_is_refused_is_not_remembered(textual):
     text = "one that is too long" * 10_000
     assert isinstance(model.value(text, textual=textual), Wrong)
     assert text not in {*model.stays, *model._from_text, *model._from_json}
+
+
+@pytest.mark.parametrize("textual", [False, True])
+def test_blanks_around_a_value_are_not_remembered_with_it(textual):
+    silo = next(cast for cast in casts.CASTS if cast.name == "areaSilo")
+    text = " " * 100_000 + "A1"
+    assert silo.value(text, textual=textual) == "A1"
+    assert text not in {*silo.stays, *silo._from_text, *silo._from_json}
+
+
+def test_long_keys_are_not_remembered():
+    keys._normal.cache_clear()
+    keys._first_invisible.cache_clear()
+    text = "\u00e9" * 100_000
+    assert keys.normal_key(text + " ") == text
+    assert keys.invisible_in(text + "\u200b") == "U+200B zero width space"
+    assert (keys._normal.cache_info().currsize, keys._first_invisible.cache_info().currsize) == (
+        0,
+        0,
+    )
+
+
+def test_a_row_with_a_long_text_is_read_field_by_field():
+    rows = TextRows("ORG", exact_json.dumps)
+    assert rows.text({"pfaId": "P-1", "areaSilo": "A1"})
+    assert rows.text({"pfaId": "P-1", "areaSilo": " " * 100_000 + "A1"}) is None

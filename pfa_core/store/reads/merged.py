@@ -332,11 +332,13 @@ class _Reading:
         if not baseline:
             narrowed = narrowing(self._query.filters)
             of_overlay = costs.tables(self._query, overlay=True)
-            own: dict[str, LiteralString] = {"narrowing": narrowed, "topmost": _SQL["topmost"]}
-            if self._left is None or of_overlay:
-                yield "touched", "touched", own | {"costs": of_overlay}
-            else:
-                yield "touched", "touched_page", own
+            own: dict[str, LiteralString] = {
+                "narrowing": narrowed,
+                "topmost": _SQL["topmost"],
+                "costs": of_overlay,
+            }
+            whole = self._left is None or bool(of_overlay)
+            yield "touched", "touched" if whole else "touched_page", own
 
 
 def _as_text(value: Any) -> str | None:
