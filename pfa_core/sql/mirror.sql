@@ -345,14 +345,12 @@ SET data = EXCLUDED.data,
     missing_since = NULL;
 
 -- name: overlays_before
--- Overlay rows over received records, locked with what they add to the sums: their users may be discarding them. That
--- their key is not less than '' is true of all, and the condition of the index that finds those of all users.
+-- Overlay rows over received records, locked with what they add to the sums: their users may be discarding them.
 SELECT -1 AS sign, true AS of_mirror, h.*
             FROM (
                 SELECT {columns}
                 FROM pfa_incoming AS i
-                JOIN pfa_overlay AS o
-                  ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id AND o.pfa_id >= ''
+                JOIN pfa_overlay AS o ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id
                 ORDER BY o.pfa_id, o.user_id
                 FOR UPDATE OF o
             ) AS h
@@ -360,8 +358,7 @@ SELECT -1 AS sign, true AS of_mirror, h.*
 -- name: overlays_after
 SELECT 1 AS sign, true AS of_mirror, {columns}
             FROM pfa_incoming AS i
-            JOIN pfa_overlay AS o
-              ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id AND o.pfa_id >= ''
+            JOIN pfa_overlay AS o ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id
 
 -- name: take_back_overlays
 -- from: overlay_sums.post(rows = overlays_before(columns = overlay_sums.columns))
@@ -374,7 +371,7 @@ SELECT 1 AS sign, true AS of_mirror, {columns}
 -- distributed server looks up by a temporary table it fetches, and a lock cannot be fetched.
 SELECT DISTINCT o.pfa_id
 FROM pfa_incoming AS i
-JOIN pfa_overlay AS o ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id AND o.pfa_id >= ''
+JOIN pfa_overlay AS o ON o.organization_id = %(organization_id)s AND o.pfa_id = i.pfa_id
 ORDER BY o.pfa_id;
 
 -- name: hold_overlays
@@ -385,7 +382,6 @@ FROM (
     FROM pfa_overlay AS o
     WHERE o.organization_id = %(organization_id)s
       AND o.pfa_id = ANY(%(ids)s::text[])
-      AND o.pfa_id >= ''
     ORDER BY o.pfa_id, o.user_id
     FOR UPDATE
 ) AS held;
@@ -395,7 +391,6 @@ SELECT %(sign)s::integer AS sign, true AS of_mirror, {columns}
             FROM pfa_overlay AS o
             WHERE o.organization_id = %(organization_id)s
               AND o.pfa_id = ANY(%(ids)s::text[])
-              AND o.pfa_id >= ''
 
 -- name: post_named
 -- Subtracts (sign -1) what their overlays add to the sums, or adds it (sign 1).
@@ -409,8 +404,7 @@ FROM pfa_mirror AS m
 JOIN pfa_incoming AS i ON i.pfa_id = m.pfa_id
 WHERE m.organization_id = %(organization_id)s
   AND o.organization_id = %(organization_id)s
-  AND o.pfa_id = m.pfa_id
-  AND o.pfa_id >= '';
+  AND o.pfa_id = m.pfa_id;
 
 -- name: received
 pfa_mirror AS m

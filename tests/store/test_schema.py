@@ -331,19 +331,3 @@ def test_an_index_that_begins_with_organization_and_user_goes_on_with_the_record
             " AND indexdef NOT LIKE '%(organization_id, user_id, pfa_id)%' AND indexdef NOT LIKE '%(version > 0)%'"
         ).fetchall()
     assert found == []
-
-
-def test_an_index_of_all_users_serves_no_look_up_of_one_user_s(database_url):
-    """Where the planner expects one row, it may read those of all users in it. The key is the one that remains."""
-    with psycopg.connect(database_url) as conn:
-        found = conn.execute(
-            "SELECT indexname, coalesce(substring(indexdef FROM 'WHERE (.*)$'), '') FROM pg_indexes"
-            " WHERE tablename IN ('pfa_modification', 'pfa_overlay')"
-            " AND indexdef NOT LIKE '%(organization_id, user_id, %'"
-            " AND indexdef NOT LIKE '%state = ANY%' AND indexdef NOT LIKE '%''syncing''%' ORDER BY 1"
-        ).fetchall()
-    assert [(name, where.replace("::text", "")) for name, where in found] == [
-        ("pfa_modification_pkey", ""),
-        ("pfa_modification_session", "(session_id IS NOT NULL)"),
-        ("pfa_overlay_record", "(pfa_id >= '')"),
-    ]

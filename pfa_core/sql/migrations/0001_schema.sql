@@ -571,12 +571,12 @@ CREATE INDEX pfa_overlay_forecast_start
     ON pfa_overlay (organization_id, user_id, forecast_start, pfa_id);
 CREATE INDEX pfa_overlay_category
     ON pfa_overlay (organization_id, user_id, category, forecast_start, pfa_id);
--- All users' overlays of a record, to refresh when its mirror row changes. The condition is always true, and what needs
--- the index repeats it: without it one user's overlays could be looked for among all, which costs as little as long as
--- the planner expects one row of them.
+-- All users' overlays of a record, to refresh when its mirror row changes. The condition is always true, as that of
+-- pfa_modification_session: one user's overlays are not looked for among all. A look-up by user and record may take it,
+-- and is to: where the planner expects one row, it would read all of the user's in an order instead.
 CREATE INDEX pfa_overlay_record
     ON pfa_overlay (organization_id, pfa_id)
-    WHERE pfa_id >= '';
+    WHERE pfa_id IS NOT NULL;
 
 -- == 5. Rollup ==
 

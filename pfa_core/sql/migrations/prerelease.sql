@@ -62,7 +62,7 @@ CREATE INDEX pfa_modification_session
 DROP INDEX IF EXISTS pfa_overlay_record;
 CREATE INDEX pfa_overlay_record
     ON pfa_overlay (organization_id, pfa_id)
-    WHERE pfa_id >= '';
+    WHERE pfa_id IS NOT NULL;
 -- The user before the record.
 DROP INDEX IF EXISTS pfa_modification_one_draft;
 CREATE UNIQUE INDEX pfa_modification_one_draft
