@@ -1,6 +1,6 @@
 """What operations take on statistics that know nothing of users' drafts, beside fresh ones.
 
-    python -m benchmarks.stale [--records 200000] [--drafts 5000] [--rounds 3] [--json FILE]
+    python -m benchmarks.stale [--records 200000] [--drafts 5000] [--rounds 3] [--json FILE] [--only OPERATION …]
 
 By the program's role under row-level security, on a server of its own in memory. The tables that users fill were
 never analyzed (none), analyzed while they were empty (emptied), or no table was, as in a restored dump (dump). Each
@@ -26,9 +26,11 @@ STATES = ("none", "emptied", "dump")
 
 
 def main() -> int:
-    parser = options(__doc__, records=200_000, rounds=3)
+    parser = options(__doc__, records=200_000, rounds=3, data=False)
     parser.add_argument("--drafts", type=int, default=5_000)
-    parser.add_argument("--only", nargs="*", default=list(OPERATIONS), metavar="OPERATION")
+    parser.add_argument(
+        "--only", nargs="+", choices=OPERATIONS, default=OPERATIONS, metavar="OPERATION"
+    )
     os.environ["PFA_TEST_BOUND"] = "1"
     return report(_measured, parser.parse_args())
 

@@ -75,13 +75,21 @@ def timed(work: Callable[[], object]) -> float:
     return result if isinstance(result, float) else time.perf_counter() - began
 
 
-def options(text: str | None, *, records: int, rounds: int) -> argparse.ArgumentParser:
-    """What every measurement is asked with."""
+def options(
+    text: str | None, *, records: int, rounds: int, data: bool = True
+) -> argparse.ArgumentParser:
+    """What every measurement is asked with.
+
+    Args:
+        data: Whether it writes files of records, for which a folder may be named.
+    """
     parser = argparse.ArgumentParser(description=(text or "").splitlines()[0])
     parser.add_argument("--records", type=int, default=records)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--folder", type=Path)
+    parser.set_defaults(folder=None)
+    if data:
+        parser.add_argument("--folder", type=Path)
     return parser
 
 

@@ -53,7 +53,9 @@ def access_of(target: Path) -> Access | None:
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
-    mode = found.st_mode & 0o777
+    mode = (
+        found.st_mode & 0o777
+    )  # no bit by which a file runs as its owner: that may become the writer
     return Access(owner=found.st_uid, group=found.st_gid, mode=mode, listed=_listed(target))
 
 

@@ -28,8 +28,8 @@ def replacing(path: str | os.PathLike[str], *, mode: int | None = None) -> Itera
     what the process has open under a name of the system (/dev/stdout, /dev/fd/63).
 
     Args:
-        mode: Its mode, the writer being its owner; None: owner, group and mode of the file that it replaces, as far
-            as the system lets, or the usual ones.
+        mode: Its mode, the writer being its owner; None: owner, group, mode and access list of the file that it
+            replaces, as far as the system lets, or the usual ones.
 
     Raises:
         IoFailure: It cannot be written; ReaderGone where it is a pipe whose reader did not take all of it.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from pfa_core.model.keys import MAX_REMEMBERED_LENGTH
 from pfa_core.model.record import FIELDS, Field, Kind
 from pfa_core.model.values import Wrong, read_text, read_value
 
 MAX_REMEMBERED = 50_000
-# Characters of a text that is remembered: blanks around a value may be many more than it.
-MAX_LENGTH = 1_000
 LEFT_OUT: Any = object()  # in place of a value of a field that the mirror does not keep
 
 
@@ -83,7 +82,7 @@ class Cast:
             value = cast_value(self._field, given, textual=textual)
             if self._field.is_key and value != given:
                 Cast.altered = True
-            is_kept = len(given) <= MAX_LENGTH and value.__class__ is not Wrong
+            is_kept = len(given) <= MAX_REMEMBERED_LENGTH and value.__class__ is not Wrong
             if is_kept and len(remembered) + len(self.stays) < MAX_REMEMBERED:
                 if textual or value.__class__ is not str or value != given:
                     remembered[given] = value

@@ -8,8 +8,8 @@ from functools import lru_cache
 # Invisible, but letters or marks to Unicode: the grapheme joiner, fillers, inherent vowels, separators.
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 _LINES = str.maketrans("\t\n\r", "   ")
-# Longer than any key: of such a text nothing is remembered.
-_LONGEST = 1_000
+# Characters of a text that a process remembers, be it a key or not: blanks around a value may be many more than it.
+MAX_REMEMBERED_LENGTH = 1_000
 _CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp"))
 
 
@@ -20,7 +20,8 @@ def normal_key(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text.strip()
-    return _normal(text) if len(text) <= _LONGEST else _normal.__wrapped__(text)
+    is_long = len(text) > MAX_REMEMBERED_LENGTH
+    return _normal.__wrapped__(text) if is_long else _normal(text)
 
 
 def invisible_in(key: str, *, lines: bool = False) -> str:
@@ -32,7 +33,8 @@ def invisible_in(key: str, *, lines: bool = False) -> str:
     if key.isascii() and key.isprintable():
         return ""
     shown = key.translate(_LINES) if lines else key
-    return _first_invisible(shown) if len(key) <= _LONGEST else _first_invisible.__wrapped__(shown)
+    is_long = len(key) > MAX_REMEMBERED_LENGTH
+    return _first_invisible.__wrapped__(shown) if is_long else _first_invisible(shown)
 
 
 @lru_cache(maxsize=20_000)  # keys recur, as the values of a million records do

@@ -12,15 +12,8 @@ from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
 from typing import Any
 
-from pfa_core.model.casts import (
-    MAX_LENGTH,
-    MAX_REMEMBERED,
-    always_there,
-    cast_value,
-    is_blank,
-    recurs,
-)
-from pfa_core.model.keys import invisible_in, normal_key
+from pfa_core.model.casts import MAX_REMEMBERED, always_there, cast_value, is_blank, recurs
+from pfa_core.model.keys import MAX_REMEMBERED_LENGTH, invisible_in, normal_key
 from pfa_core.model.record import DEFAULTED, FIELDS, MAX_ID, Field
 from pfa_core.model.values import Wrong
 
@@ -111,8 +104,8 @@ class _Reader(dict[str, str]):
         if not self._recurs:
             fits = len(text) <= self._field.max_length
             return (encode_basestring(text) if text else self.missing) if fits else None
-        if len(text) > MAX_LENGTH:
-            return None
+        if len(text) > MAX_REMEMBERED_LENGTH:
+            return None  # the row is read field by field, which remembers nothing of it
         json = self.altered.get(text)
         if json is not None:
             return json

@@ -25,6 +25,7 @@ from pfa_core import (
 from pfa_core.config import edit
 from pfa_core.config.settings import Flags, resolve
 from pfa_core.errors import ConfigInvalid, IllegalTransition, InvalidRequest, IoFailure, NotFound
+from pfa_core.files import beside
 
 COMMENTED = """\
 # how we work
@@ -165,6 +166,24 @@ class TestSet:
         assert own.file.is_symlink()
         assert stat.S_IMODE(kept.stat().st_mode) == 0o644
         assert kept.read_text() == COMMENTED.replace("RIO", "GULF")
+
+    def test_a_link_put_in_place_of_what_is_written_changes_no_other_file(
+        self, own: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        victim = tmp_path / "victim"
+        victim.write_text("theirs")
+        victim.chmod(0o600)
+
+        def swapped(target: Path) -> beside.Access | None:
+            (written,) = target.parent.glob(f".{target.name}.*-*")
+            written.unlink()
+            written.symlink_to(victim)
+            return beside.access_of(target)
+
+        own.write(COMMENTED, 0o644)
+        monkeypatch.setattr(edit, "access_of", swapped)
+        own.put("organization", "GULF")
+        assert (stat.S_IMODE(victim.stat().st_mode), victim.read_text()) == (0o600, "theirs")
 
     def test_a_broken_key_beside_it_is_no_obstacle(self, own: Home) -> None:
         own.write('[profiles.default]\norganisation = "RIO"\n')

@@ -14,12 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 import pfa_core
 from pfa_core import errors
 from pfa_core.model.audit import Direction
 from pfa_core.model.run import IfLocked
+from pfa_core.store import silence
 from pfa_core.store.database import Database
 from pfa_core.sync import lease
 from tests.factories import commit, draft, record
@@ -183,6 +185,19 @@ def test_a_long_statement_and_a_wait_for_a_lock_are_no_silence(far: FarSide) -> 
         there.db.transact(lambda conn: conn.execute(lock))
         holder.join()
         assert (there.db.connection(), len(proxy.chunks) > 1 + 4) == (first, True)
+
+
+def test_a_node_that_does_not_answer_keeps_no_silent_session_from_its_end(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a cluster one of whose workers is lost: asking them all is an error."""
+    asked = {"has_workers": "SELECT true", "at_work_on_workers": "SELECT 1 / 0"}
+    monkeypatch.setattr(silence, "_SQL", {**silence._SQL, **asked})
+    with Database(database_url) as db, psycopg.connect(database_url, autocommit=True) as other:
+        conn = db.connection()
+        assert not silence._ask(other, conn.info.backend_pid, 0, end=True)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            conn.execute("SELECT 1")
 
 
 @pytest.mark.long

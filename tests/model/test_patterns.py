@@ -15,6 +15,7 @@ from pfa_core.model import baseline, casts, keys, patterns
 from pfa_core.model.record import FIELDS, MAX_FREE_TEXT, MAX_ID
 from pfa_core.model.text_rows import TextRows
 from pfa_core.model.values import Wrong
+from pfa_core.sync.pull import intake
 from tests.factories import record
 from tests.forms import EFFORT
 from tests.model.strategies import json_values, value_of
@@ -131,3 +132,12 @@ def test_a_row_with_a_long_text_is_read_field_by_field():
     rows = TextRows("ORG", exact_json.dumps)
     assert rows.text({"pfaId": "P-1", "areaSilo": "A1"})
     assert rows.text({"pfaId": "P-1", "areaSilo": " " * 100_000 + "A1"}) is None
+
+
+def test_blanks_of_long_texts_are_not_remembered(monkeypatch):
+    monkeypatch.setattr(intake, "_blanks_of", {})
+    name = next(iter(intake.DEFAULTED))
+    assert intake._blanks({name: " " * 100_000}) == list(intake.DEFAULTED)
+    assert intake._blanks_of == {}
+    assert name not in intake._blanks({name: "a value"})
+    assert len(intake._blanks_of) == 1

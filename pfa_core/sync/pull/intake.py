@@ -20,9 +20,10 @@ from pfa_core.model.baseline import (
     read_record,
     with_changes,
 )
-from pfa_core.model.casts import KEYS, LEFT_OUT, MAX_LENGTH, MAX_REMEMBERED, is_blank
+from pfa_core.model.casts import KEYS, LEFT_OUT, MAX_REMEMBERED, is_blank
 from pfa_core.model.id_set import IdSet
 from pfa_core.model.ids import OrganizationId
+from pfa_core.model.keys import MAX_REMEMBERED_LENGTH
 from pfa_core.model.progress import Phase, Progress, Report
 from pfa_core.model.record import CHECKED, DEFAULTED, FIELDS
 from pfa_core.model.run import Behind
@@ -343,7 +344,7 @@ def _blanks(row: Mapping[str, Any]) -> list[str]:
     except TypeError:  # a list or an object, which is refused elsewhere
         return _blank_among(given)
     found = _blank_among(given)
-    if len(_blanks_of) < MAX_REMEMBERED and len(str(given)) <= MAX_LENGTH:
+    if len(_blanks_of) < MAX_REMEMBERED and len(str(given)) <= MAX_REMEMBERED_LENGTH:
         _blanks_of[given] = found
     return found
 
