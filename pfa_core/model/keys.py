@@ -16,12 +16,16 @@ _CATEGORIES = frozenset(("Cc", "Cf", "Zl", "Zp"))
 def normal_key(text: str) -> str:
     """Return the form of a key: without blanks around it, NFC, every blank a space.
 
-    What no reader can see is left in: `invisible_in` finds it.
+    What no reader can see is left in: `invisible_in` finds it. Of a text that is longer than any key in any of its
+    forms only the blanks around it are removed.
     """
     if text.isascii() and text.isprintable():
         return text.strip()
-    is_long = len(text) > MAX_REMEMBERED_LENGTH
-    return _normal.__wrapped__(text) if is_long else _normal(text)
+    if len(text) <= MAX_REMEMBERED_LENGTH:
+        return _normal(text)
+    # NFC makes one character of four at most. The time that it takes grows with the square of the combining marks.
+    stripped = text.strip()
+    return _normal.__wrapped__(stripped) if len(stripped) <= MAX_REMEMBERED_LENGTH else stripped
 
 
 def invisible_in(key: str, *, lines: bool = False) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+import time
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfa_core.model.keys import invisible_in, normal_key
+from pfa_core.model.keys import MAX_REMEMBERED_LENGTH, invisible_in, normal_key
+from pfa_core.model.record import FIELDS
 from pfa_core.model.spelling import Spellings
+from pfa_core.model.values import Wrong, read_value
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,25 @@ def test_the_form_of_a_form_is_itself(text: str) -> None:
     once = normal_key(text)
     assert normal_key(once) == once
     assert once == unicodedata.normalize("NFC", once)
+
+
+@pytest.mark.parametrize("blanks", ["", " " * 100_000])
+def test_a_text_longer_than_any_key_is_refused_at_once(blanks: str) -> None:
+    """Sorting a hundred thousand combining marks takes ten seconds, a million a thousand."""
+    text = "Y" + "\u0301\u0316" * 500_000
+    began = time.process_time()
+    assert normal_key(text + blanks) == text
+    for field in (field for field in FIELDS.values() if field.is_key):
+        assert isinstance(read_value(field, text), Wrong)
+    assert time.process_time() - began < 5
+
+
+def test_no_key_in_any_form_is_too_long_for_its_form() -> None:
+    longest = max(field.max_length for field in FIELDS.values() if field.is_key)
+    forms = max(len(unicodedata.normalize("NFD", chr(code))) for code in range(sys.maxunicode + 1))
+    assert longest * forms <= MAX_REMEMBERED_LENGTH
+    written = "\u03b1\u0313\u0300\u0345" * longest
+    assert normal_key(f"{written:>100000}") == "\u1f82" * longest
 
 
 @pytest.mark.parametrize(
