@@ -90,8 +90,8 @@ def undo(
 ) -> UndoResult:
     """Take back the principal's last local operation, all of it or nothing.
 
-    Local operations are saves (set and shift too), unsets, discards, restores, commits of which nothing was
-    sent, and uncommits; called again it takes back the one before. Drafts, committed changes and merged
+    Local operations are saves (set and shift too), unsets, discards, restores, commits of which PEMS surely
+    has nothing, and uncommits; called again it takes back the one before. Drafts, committed changes and merged
     records are as before the operation; versions only rise. The undo is an operation in the audit trail, and
     taken back by `redo`. Values are not checked by today's rules: a commit does that.
 
@@ -103,7 +103,7 @@ def undo(
 
     Raises:
         NotFound: There is nothing to take back, or no such operation of the principal's.
-        IllegalTransition: It cannot be taken back: it was sent, a push holds it, something later changed the
+        IllegalTransition: It cannot be taken back: PEMS may have it, a push holds it, something later changed the
             same records, or it was taken back already. The details say why for each record.
         GuardExceeded: It would commit more than a limit allows again.
         PermissionDenied: It would write a field that the principal may not write, or commit without the right.

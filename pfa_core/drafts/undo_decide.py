@@ -27,7 +27,7 @@ class Why(IntEnum):
 
     SENT = 1
     IN_FLIGHT = 2
-    REJECTED = 3
+    NOT_TAKEN = 3
     CONFLICT = 4
     SETTLED = 5
     LATER = 6
@@ -116,12 +116,24 @@ def _moved_on(entry: EntryContent, row: HeldRow | None, now: Situation) -> Refus
         if now.in_pems:
             return _refuse(entry, Why.SENT, "is in PEMS already", _revert(entry))
         return _refuse(entry, Why.CHANGED, "is gone", _log(entry))
-    expected = _left(entry)
-    if row.state is not expected or (expected is State.COMMITTED and (row.attempts or row.sent)):
+    if not _is_as_left(entry, row):
         return _elsewhere(entry, row)
     if not same(row.delta, entry.after):
         return _refuse(entry, Why.CHANGED, "was changed since", _log(entry))
     return None
+
+
+def _is_as_left(entry: EntryContent, row: HeldRow) -> bool:
+    """Return whether a modification has the state that the operation left.
+
+    What it committed has it still where PEMS surely did not take it.
+    """
+    expected = _left(entry)
+    if expected is not State.COMMITTED:
+        return row.state is expected
+    if row.state is State.COMMITTED:
+        return not (row.attempts or row.sent)
+    return row.state is State.SYNC_ERROR and not row.sent
 
 
 def _left(entry: EntryContent) -> State:
@@ -141,7 +153,7 @@ def _elsewhere(entry: EntryContent, row: HeldRow) -> Refusal:
             return _refuse(entry, Why.CONFLICT, "is in conflict with PEMS", hint)
         case State.SYNC_ERROR if not row.sent:
             hint = f"pfa uncommit --id {_id(entry)}"
-            return _refuse(entry, Why.REJECTED, "was sent, and PEMS rejected it", hint)
+            return _refuse(entry, Why.NOT_TAKEN, "was not taken by PEMS", hint)
         case State.SYNC_ERROR | State.COMMITTED if row.attempts or row.sent:
             hint = "pfa sync push, which settles it, then: " + _revert(entry)
             return _refuse(entry, Why.IN_FLIGHT, "was sent to PEMS already or may have been", hint)

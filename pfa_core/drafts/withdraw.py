@@ -56,12 +56,13 @@ class DiscardResult:
 def uncommit(tx: Tx, selection: Selection, *, dry_run: bool = False) -> UncommitResult:
     """Turn committed modifications back into drafts, all or none.
 
-    That takes that nothing of them was sent, or that PEMS rejected them for good. Of several
-    committed changes on one record only the newest becomes the draft; the earlier ones stay committed.
+    That takes that nothing of them was sent, or that PEMS surely did not take it: it rejected them, or could not be
+    reached. Of several committed changes on one record only the newest becomes the draft; the earlier ones stay
+    committed.
 
     Raises:
         NoDrafts: Nothing committed matches the selection.
-        IllegalTransition: A record has a newer draft, or was sent already.
+        IllegalTransition: A record has a newer draft, or was sent already, or may have been.
     """
     rows = select_committed(tx, selection)
     if not rows:
@@ -109,8 +110,8 @@ def _nothing_to_discard(tx: Tx, selection: Selection, session_id: str) -> Discar
     if states and State.DRAFT not in states:
         raise IllegalTransition(
             f"session {session_id!r} has no drafts: it is committed",
-            hint=f"type: pfa uncommit --session {shell.word(session_id)}, while nothing was sent or"
-            " PEMS rejected it",
+            hint=f"type: pfa uncommit --session {shell.word(session_id)}, while PEMS has taken nothing"
+            " of it",
         )
     if not states and audit.was_discarded(tx.conn, tx.organization_id, tx.user_id, session_id):
         return DiscardResult([], already_discarded=True)
@@ -129,7 +130,7 @@ def _refuse_empty(tx: Tx, selection: Selection) -> NoReturn:
 
 
 def _require_none_sent(tx: Tx, selection: Selection) -> None:
-    """Refuse to take back modifications that a push holds, or sends again by itself."""
+    """Refuse to take back what a push holds, or PEMS may have."""
     named = (
         record_ids(tx, selection) if selection.narrows else list(map(PfaId, selection.ids)) or None
     )

@@ -66,7 +66,7 @@ TRANSITIONS = {
             sources=(State.COMMITTED, State.SYNC_ERROR),
             targets=(State.DRAFT,),
             by="user",
-            guard="nothing sent, or PEMS rejected it for good; no other draft on the record",
+            guard="nothing sent, or PEMS surely did not take it; no other draft on the record",
         ),
         Transition(
             verb=Verb.CLAIM,

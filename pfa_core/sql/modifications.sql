@@ -48,14 +48,14 @@ WHERE organization_id = %(organization_id)s
 ORDER BY {order}
 
 -- name: committed
--- The caller's committed changes that a selection names, in PFA id order, and what PEMS refused for good and
+-- The caller's committed changes that a selection names, in PFA id order, and what a push could not send and PEMS
 -- surely has not; whether a push has tried to send a committed one.
 SELECT modification_id::text, pfa_id, version, state = 'committed' AND attempts > 0
 FROM pfa_modification
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
   AND (state = 'committed'
-       OR (state = 'sync_error' AND next_attempt_at IS NULL AND sent_version IS NULL))
+       OR (state = 'sync_error' AND sent_version IS NULL))
   {of_session}
   {among}
 ORDER BY pfa_id, committed_at, modification_id
@@ -261,12 +261,13 @@ SET state = 'draft',
     attempts = 0,
     failures = 0,
     first_attempt_at = NULL,
+    next_attempt_at = NULL,
     sync_error = NULL
 WHERE organization_id = %(organization_id)s
   AND user_id = %(user_id)s
   AND modification_id = ANY(%(modification_ids)s)
   AND ((state = 'committed' AND attempts = 0)
-       OR (state = 'sync_error' AND next_attempt_at IS NULL AND sent_version IS NULL));
+       OR (state = 'sync_error' AND sent_version IS NULL));
 
 -- name: sessions
 -- The caller's sessions by state, the latest change first.

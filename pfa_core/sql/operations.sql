@@ -96,8 +96,8 @@ SELECT EXISTS (
 
 -- name: facts
 -- When operations were done, and what became of how many records. Of a commit that lost fields to PEMS two entries
--- are about one record. sent: of how many of their modifications a push has tried to send something. in_pems: the
--- sessions of those that PEMS has taken. Each is looked up: joined, all changes of an organization could be read.
+-- are about one record. sent: of how many of their modifications PEMS has or may have something. in_pems: the
+-- sessions of those that it has taken. Each is looked up: joined, all changes of an organization could be read.
 SELECT l.number, l.at,
        count(DISTINCT e.pfa_id) AS records,
        count(DISTINCT e.pfa_id) FILTER (WHERE e.before IS NULL) AS drafted,
@@ -117,8 +117,9 @@ LEFT JOIN LATERAL (
     WHERE e.after IS NOT NULL
       AND o.organization_id = %(organization_id)s
       AND o.modification_id = e.modification_id
-      AND (o.state NOT IN ('draft', 'committed')
-           OR o.attempts > 0 AND (o.state = 'committed' OR e.action = 'commit'))
+      AND CASE WHEN o.state = 'sync_error' THEN o.sent_version IS NOT NULL
+               ELSE o.state NOT IN ('draft', 'committed')
+                    OR o.attempts > 0 AND (o.state = 'committed' OR e.action = 'commit') END
     OFFSET 0) AS m ON true
 WHERE l.organization_id = %(organization_id)s
   AND l.number = ANY(%(numbers)s)
@@ -178,9 +179,10 @@ ORDER BY e.pfa_id, l.number;
 -- name: rows
 -- The caller's active modifications of some records, locked, with what an entry keeps of them; the draft last.
 SELECT modification_id::text, pfa_id, session_id, state, delta, base, base_version, version, change_reason,
-       attempts, sent_version IS NOT NULL OR next_attempt_at IS NOT NULL AS sent,
+       attempts, sent_version IS NOT NULL AS sent,
        jsonb_build_object(
-           'state', state, 'version', version, 'generation', generation, 'session_id', session_id,
+           'state', CASE WHEN next_attempt_at IS NULL THEN state ELSE 'committed' END,
+           'version', version, 'generation', generation, 'session_id', session_id,
            'change_reason', change_reason, 'base_version', base_version, 'created_at', created_at,
            'committed_at', committed_at, 'attempts', attempts, 'failures', failures,
            'first_attempt_at', first_attempt_at, 'sync_error', sync_error) AS was
@@ -255,7 +257,7 @@ SET state = CASE WHEN d.state = 'sync_error' THEN 'sync_error' ELSE 'committed' 
     attempts = CASE WHEN d.state = 'sync_error' THEN least(greatest(d.attempts, 0), 1000000) ELSE 0 END,
     failures = least(greatest(d.failures, 0), 1000000),
     first_attempt_at = d.first_attempt_at,
-    sync_error = left(d.sync_error, 100000)
+    sync_error = CASE WHEN d.state = 'sync_error' THEN left(d.sync_error, 100000) END
 FROM jsonb_to_recordset(%(drafts)s) AS d (
     modification_id uuid, state text, delta jsonb, committed_at timestamptz, attempts integer,
     failures integer, first_attempt_at timestamptz, sync_error text, version integer)

@@ -197,7 +197,6 @@ SENT = {
     ),
     "given back": ("attempts = 1", "may have been", "sync push"),
     "in doubt": ("state = 'sync_error', attempts = 1, sent_version = '7'", "may have", "sync push"),
-    "rejected": ("state = 'sync_error', attempts = 1", "rejected", "pfa uncommit --id P-2"),
     "in conflict": ("state = 'conflict', attempts = 1", "conflict", "pfa conflict show P-2"),
     "sent": ("state = 'synced', synced_at = now()", "in PEMS", "pfa revert --session s"),
 }
@@ -223,6 +222,28 @@ def test_what_a_push_has_is_refused_with_what_to_type(world: World, how: str):
     (fault,) = [one for one in before.details if one.pfa_id == "P-2"]
     assert message in fault.message
     assert hint in (before.hint or "")
+
+
+@pytest.mark.parametrize("due", ["NULL", "now() + interval '1 minute'"])
+def test_a_commit_that_pems_surely_did_not_take_is_taken_back(world: World, due: str):
+    """Rejected for good, or to be tried again; done again it waits as what PEMS rejected, or for the next push."""
+    draft(world.db, world.principal(), "P-1", model="A")
+    save = last(world)
+    commit(world.db, world.principal())
+    world.execute(
+        "UPDATE pfa_modification SET state = 'sync_error', attempts = 1, sync_error = 'NO: no',"
+        f" next_attempt_at = {due}"
+    )
+    before = refusal(world, operation=save)
+    assert "was not taken by PEMS" in before.message
+    assert before.hint == "type: pfa uncommit --id P-1"
+    assert listed(world)[0][3] == "makes 1 draft again"
+    assert {one.became for one in undo(world).undone} == {"uncommitted"}
+    kept = "SELECT state, next_attempt_at, attempts, sync_error FROM pfa_modification"
+    assert world.rows(kept) == [("draft", None, 0, None)]
+    undo(world, redo=True)
+    again = ("sync_error", None, 1, "NO: no") if due == "NULL" else ("committed", None, 0, None)
+    assert world.rows(kept) == [again]
 
 
 def test_the_list_says_of_a_commit_that_it_was_sent(world: World):

@@ -443,6 +443,36 @@ def test_what_was_sent_cannot_be_uncommitted(far):
         pfa_core.uncommit(far.db, far.ann, Selection(session_id="u"))
 
 
+@pytest.mark.slow
+def test_what_a_pems_that_is_away_surely_has_not_can_be_uncommitted_and_that_taken_back(far):
+    committed(far, model="A")
+    away = replace(far.profile, url="http://127.0.0.1:9")
+    with pytest.raises(errors.PemsUnavailable):
+        pfa_core.push_changes(far.db, far.ann, away)
+    waiting = "SELECT state, next_attempt_at IS NULL, sync_error IS NULL FROM pfa_modification"
+    assert far.world.rows(waiting) == [("sync_error", False, False)]
+    assert pfa_core.uncommit(far.db, far.ann, Selection(session_id="s")).uncommitted
+    assert far.world.rows(waiting) == [("draft", True, True)]
+    assert far.push().total == 0
+    pfa_core.undo(far.db, far.ann)
+    assert far.world.rows(waiting) == [("committed", True, True)]
+    assert far.push().synced == 1
+    far.require_once()
+    far.require_agreement()
+
+
+@pytest.mark.parametrize("due", ["NULL", "now() + interval '1 minute'", "now()"])
+def test_what_pems_may_have_cannot_be_uncommitted_whenever_it_is_due(far, due):
+    committed(far, model="A")
+    far.world.execute(
+        "UPDATE pfa_modification SET state = 'sync_error', attempts = 1, sent_version = '7',"
+        f" next_attempt_at = {due}"
+    )
+    with pytest.raises(errors.IllegalTransition, match="may have been"):
+        pfa_core.uncommit(far.db, far.ann, Selection(session_id="s"))
+    assert far.states() == {"sync_error": 1}
+
+
 # --- alone --------------------------------------------------------------------------------------------
 
 
