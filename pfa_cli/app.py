@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from pfa_cli import __version__, exit_codes
-from pfa_cli.commands.catalog import ALIASES, COMMANDS, SECTIONS
+from pfa_cli.commands.catalog import COMMANDS, SECTIONS
 from pfa_cli.framework.common import Common, Line
 from pfa_cli.framework.compose import takes_common
 from pfa_cli.framework.help import Group, write_common
@@ -25,7 +25,6 @@ from pfa_cli.framework.signals import Terminated, terminable
 from pfa_cli.render import streams
 from pfa_cli.render.formats import ErrorFormat, Format
 from pfa_cli.render.streams import Color
-from pfa_core.errors import InvalidRequest
 
 EPILOG = """Examples:
   pfa init --org HOLNG
@@ -40,8 +39,6 @@ Exit codes: 0 done, 1 bug, 2 command line, 3 partly done, 4 not signed in, 5 not
   143 terminated."""
 
 STORED = "the change is stored"
-# "config" is not meant for "conflict".
-_SAME_WORD = 0.75
 
 
 class Program(Group):
@@ -59,24 +56,6 @@ class Program(Group):
             module = import_module(f"pfa_cli.commands.{COMMANDS[cmd_name].module}")
             self.commands[cmd_name] = built(module.app, cmd_name)
         return self.commands.get(cmd_name)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that the first argument names.
-
-        Raises:
-            InvalidRequest: There is none of that name; the closest one is suggested.
-        """
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            from pfa_core.model.suggest import nearest
-
-            near = nearest(name, COMMANDS, _SAME_WORD)
-            known = ALIASES.get(name) or (f"pfa {near}" if near else "")
-            if "--help" in args[1:]:
-                known = known.replace("pfa", "pfa help", 1)
-            meant = known or "pfa --help"
-            raise InvalidRequest(f"unknown command {name!r}", hint=f"type: {meant}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
         """Write the commands and their summaries without loading one."""

@@ -81,16 +81,3 @@ COMMANDS = {
 
 # The sections of the help page, and the first command of each; the others follow it.
 SECTIONS = {DAILY: "list", EXCHANGE: "sync", ADMINISTRATION: "init"}
-
-# Commands that users of other tools try first.
-ALIASES = {
-    "pull": "pfa sync pull",
-    "push": "pfa sync push",
-    "save": "pfa draft save",
-    "set": "pfa draft set",
-    "shift": "pfa draft shift",
-    "login": "pfa auth login",
-    "logout": "pfa auth logout",
-    "upgrade": "pfa db upgrade",
-    "runs": "pfa sync runs",
-}

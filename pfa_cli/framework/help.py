@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from pfa_cli.framework.loading import built
+from pfa_core.errors import InvalidRequest
 
 EVERYWHERE = "Options everywhere, before or after the command"
 HELP_OF_OPTIONS = "pfa help options"
 _CODES = "Exit codes: "
+# As alike as a name and its misspelling are: "config" is not meant for "conflict".
+_SAME_WORD = 0.75
+_ITS_NAME = re.compile(r"pfa(?: [a-z]+)+")
 # How the parser writes the bounds of a number.
 _BETWEEN = re.compile(r"\b(\d+)<=x<=(\d+)\]")
 _AT_LEAST = re.compile(r"\bx>=(\d+)\]")
@@ -93,6 +97,17 @@ class Group(TyperGroup):
             args = [*args, self.default]
         return super().parse_args(ctx, args or list(self.without_words))
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first argument names.
+
+        Raises:
+            InvalidRequest: There is none of that name; the closest one is suggested, or all of a group.
+        """
+        name, names = args[0], self.list_commands(ctx)
+        if name not in names and not name.startswith("-"):
+            _refuse_command(ctx.command_path.split()[1:], args, names)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands with the first sentence of each, whole."""
         commands = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
@@ -114,6 +129,26 @@ class Group(TyperGroup):
         """Write examples line by line, and where the options of every command are."""
         _write_examples(self, formatter)
         _write_end(self, formatter)
+
+
+def _refuse_command(group: Sequence[str], args: Sequence[str], names: Sequence[str]) -> NoReturn:
+    """Refuse a word that names no command of a group.
+
+    Args:
+        group: The words that name the group.
+    """
+    from pfa_cli.framework.other_names import OTHER_NAMES
+    from pfa_core.model.suggest import nearest
+
+    written = " ".join((*group, args[0]))
+    near = nearest(args[0], names, _SAME_WORD)
+    meant = OTHER_NAMES.get(written) or (" ".join(("pfa", *group, near)) if near else "")
+    if "--help" in args[1:] and (name := _ITS_NAME.match(meant)):
+        meant = name[0].replace("pfa", "pfa help", 1)
+    if not meant:
+        meant = " ".join(("pfa", *group, "--help"))
+        meant += f"; its commands: {', '.join(names)}" if group else ""
+    raise InvalidRequest(f"unknown command {written!r}", hint=f"type: {meant}")
 
 
 def epilog(examples: tuple[str, ...], exit_codes: str) -> str:

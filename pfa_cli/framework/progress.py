@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pfa_cli.framework.common import Common
@@ -133,7 +134,7 @@ class ProgressLine:
         reason = str(
             fields.get("reason") or "some changes were not taken by PEMS yet and wait for a retry"
         )
-        streams.say(visible(f"{reason}; next attempt in {fields['seconds']:.0f} s"))
+        streams.say(visible(f"{reason}; next attempt in {ceil(fields['seconds'])} s"))
 
 
 def described(

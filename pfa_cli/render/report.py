@@ -152,7 +152,7 @@ def _groups(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:
 
 
 def _rounding(lines: Sequence[GroupLine]) -> list[str]:
-    """Say by how much lines that are each rounded by themselves differ from the total."""
+    """Say by how much amounts, each rounded by itself, differ from their sums."""
     found: list[str] = []
     total = lines[-1].cost
     for name, of in (
@@ -163,8 +163,11 @@ def _rounding(lines: Sequence[GroupLine]) -> list[str]:
         whole = of(total)
         if whole is not None and (more := sum(amounts, _NOTHING) - whole):
             found.append(f"{name} {signed(more)}")
-    differ = "Each line is rounded by itself; the lines differ from the total by: "
-    return [*([differ + ", ".join(found)] if found else []), *_off(lines)]
+    parts = [
+        *([f"the lines differ from the total by {', '.join(found)}"] if found else []),
+        *_off(lines),
+    ]
+    return [f"Each amount is rounded by itself: {'; '.join(parts)}"] if parts else []
 
 
 def _off(lines: Sequence[GroupLine]) -> list[str]:
@@ -182,10 +185,7 @@ def _off(lines: Sequence[GroupLine]) -> list[str]:
         return []
     verb = "is" if len(odd) == 1 else "are up to"
     variances = "variance" if len(odd) == 1 else "variances"
-    return [
-        f"Each amount is rounded by itself: the {variances} of {count(len(odd), 'line')} {verb}"
-        f" {max(odd)} off forecast - plan"
-    ]
+    return [f"the {variances} of {count(len(odd), 'line')} {verb} {max(odd)} off forecast - plan"]
 
 
 def _chart(stats: Stats[Amount], by: Sequence[str], look: Look) -> str:

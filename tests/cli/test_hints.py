@@ -130,7 +130,7 @@ def _commands(source: str) -> Iterator[tuple[int, str, str]]:
         (["help", "lits"], 2, "hint: type: pfa help list\n"),
         (["help", "xyzzy"], 2, "hint: type: pfa --help\n"),
         (["draft", "set", "H-001", "montlyRate=1"], 9, "did you mean monthlyRate?"),
-        (["draft", "shfit"], 2, "Did you mean 'shift'?"),
+        (["draft", "shfit"], 2, "type: pfa draft shift\n"),
         (["lits"], 2, "type: pfa list"),
         (["list", "--catgory", "Crane"], 2, "--category"),
         (["list", "--org", "HLONG"], 6, "did you mean HOLNG?"),

@@ -12,7 +12,8 @@ import pytest
 import typer
 
 from pfa_cli import __version__
-from pfa_cli.app import ALIASES, COMMANDS, Program, app, main
+from pfa_cli.app import COMMANDS, Program, app, main
+from pfa_cli.framework.other_names import OTHER_NAMES
 from pfa_core.sql import newest_migration
 
 HEAVY = (
@@ -117,14 +118,33 @@ def test_the_catalog_says_of_a_command_what_its_own_help_says(name: str) -> None
     assert COMMANDS[name].summary == first_line
 
 
-@pytest.mark.parametrize("alias", ALIASES)
-def test_an_alias_of_another_tool_leads_to_a_command(
-    alias: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_a_name_from_another_tool_leads_to_a_command(
+    name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([alias]) == 2
-    assert f"hint: type: {ALIASES[alias]}\n" in capsys.readouterr().err
-    words = [word for word in ALIASES[alias].split()[1:] if word != "--help"]
-    assert main([*words, "--help"]) == 0
+    meant = OTHER_NAMES[name]
+    assert main(name.split()) == 2
+    assert f"hint: type: {meant}\n" in capsys.readouterr().err
+    words = [word for word in meant.split()[1:] if word.islower() and not word.startswith("-")]
+    assert main([*name.split(), "--help"]) == 2
+    assert f"hint: type: pfa help {' '.join(words)}\n" in capsys.readouterr().err
+    assert main(["help", *words]) == 0
+    options = {word for word in meant.split() if word.startswith("--")}
+    assert options <= set(capsys.readouterr().out.replace(",", " ").split())
+
+
+def test_of_an_unknown_command_of_a_group_the_nearest_is_named_or_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["draft", "sav", "x.json"]) == 2
+    assert capsys.readouterr().err == (
+        "hint: type: pfa draft save\nerror: unknown command 'draft sav' [INVALID_REQUEST]\n"
+    )
+    assert main(["auth", "keys", "turn"]) == 2
+    assert capsys.readouterr().err == (
+        "hint: type: pfa auth keys --help; its commands: list, rotate, retire\n"
+        "error: unknown command 'auth keys turn' [INVALID_REQUEST]\n"
+    )
 
 
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["list", "--help"], []])

@@ -153,8 +153,9 @@ class TestTable:
         pfa("init", "--org", "HOLNG")
         pfa("sync", "pull", "--from", write_lines(pfa.folder / "mirror.jsonl", rows))
         said = pfa("stats", "--by", "category", "-o", "table").lines[-1]
-        assert said.startswith("Each line is rounded by itself")
-        assert "plan +0.01, forecast +0.01" in said
+        assert said == (
+            "Each amount is rounded by itself: the lines differ from the total by plan +0.01, forecast +0.01"
+        )
         alone = pfa("stats", "--by", "category", "--category", "A", "-o", "table").out
         assert "rounded by itself" not in alone
 

@@ -338,7 +338,7 @@ def test_a_terminal_shows_every_wait_for_pems(pulled: Pfa, monkeypatch: pytest.M
     config.write_text("[profiles.default.pems]\nretry_delay = 0.01\nretries = 3\n")
     config.chmod(0o600)
     lines = pulled("sync", "pull").err.splitlines()
-    assert sum(line.endswith("next attempt in 0 s") for line in lines) == 3
+    assert sum(line.endswith("next attempt in 1 s") for line in lines) == 3
     assert "next attempt in" not in pulled("sync", "pull", "-q").err
 
 

@@ -13,6 +13,7 @@ import typer
 
 import pfa_cli.framework.invocation
 from pfa_cli.app import app, main
+from pfa_cli.commands.drafts.shift import days_of
 from pfa_cli.framework.durations import parse_duration
 from pfa_core.errors import InvalidRequest
 
@@ -185,9 +186,24 @@ def test_errors_stay_text_when_asked_although_data_is_json(
     assert capsys.readouterr().err.endswith("[INVALID_REQUEST]\n")
 
 
-def test_days_may_be_negative(monkeypatch: pytest.MonkeyPatch, commons: list[Any]) -> None:
+def test_days_may_be_negative(commons: list[Any]) -> None:
     assert main(["draft", "shift", "-14", "--area-silo", "Silo 4"]) == 2
-    assert len(commons) == 1
+    assert main(["draft", "shift", "-2w", "--area-silo", "Silo 4"]) == 2
+    assert len(commons) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [("14", 14), ("+14", 14), ("14d", 14), (" -7D", -7), ("2w", 14), ("-2W", -14)],
+)
+def test_days_are_typed_as_in_relative_dates(text: str, days: int) -> None:
+    assert days_of(text) == days
+
+
+@pytest.mark.parametrize("text", ["", "d", "1m", "1y", "1.5", "14 d", "--2", "１", "1_0"])
+def test_what_is_no_number_of_days_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        days_of(text)
 
 
 @pytest.mark.parametrize("org", [[], ["--org", "HOLNG"]], ids=["none", "the same"])
@@ -238,7 +254,10 @@ def test_other_lengths_of_time_are_refused(text: str) -> None:
         (["list", "--limit", "-1"], "invalid --limit: -1 is less than 0"),
         (["list", "--page-size", "0"], "invalid --page-size: 0 is not from 1 to 10000"),
         (["sync", "push", "--rate", "x"], "invalid --rate: 'x' is not a number"),
-        (["draft", "shift", "x", "--all"], "invalid DAYS: 'x' is not a whole number"),
+        (
+            ["draft", "shift", "x", "--all"],
+            "invalid DAYS: 'x' is not a number of days or weeks: 14, 14d, -2w",
+        ),
         (["sandbox", "--port", "x"], "invalid --port: 'x' is not a whole number"),
         (
             ["sync", "push", "--if-locked", "y"],

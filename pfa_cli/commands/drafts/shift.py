@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from typing import Annotated
 
 import typer
 
@@ -23,8 +24,21 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.talk import Talk
 from pfa_core.model.query import Filters
 
-if TYPE_CHECKING:
-    pass
+# As relative dates of `draft set`, whose months and years have no number of days.
+_DAYS = re.compile(r"([+-]?[0-9]+)([dw]?)", re.IGNORECASE)
+
+
+def days_of(text: str) -> int:
+    """Parse a number of days or weeks: 14, 14d, -2w.
+
+    Raises:
+        BadParameter: The text has another form.
+    """
+    found = _DAYS.fullmatch(str(text).strip())
+    if not found:
+        raise typer.BadParameter(f"{text!r} is not a number of days or weeks: 14, 14d, -2w")
+    number, unit = found.groups()
+    return int(number) * (7 if unit.lower() == "w" else 1)
 
 
 @command(
@@ -44,7 +58,12 @@ def shift(
     talk: Talk,
     filters: Annotated[Filters, FilterOptions],
     *,
-    days: Annotated[int, typer.Argument(metavar="DAYS", help="Days later; negative: earlier.")],
+    days: Annotated[
+        int,
+        typer.Argument(
+            metavar="DAYS", parser=days_of, help="Days later, or weeks as 2w; negative: earlier."
+        ),
+    ],
     into: Into = None,
     reason: Reason = None,
     move: Move = False,
