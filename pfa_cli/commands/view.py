@@ -311,7 +311,7 @@ def _say_saved(talk: Talk, result: SavedViewResult, *, dry_run: bool) -> None:
     if before is None:
         talk.done(f"view {name} saved")
         if not dry_run:
-            talk.hint(f"type: pfa list --view {shell.word(result.saved.name)}")
+            talk.say(f"next: pfa list --view {shell.word(result.saved.name)}")
     elif result.status == "unchanged":
         talk.say(f"view {name} is as it was")
     else:

@@ -20,7 +20,7 @@ _IN_STATE: Mapping[State, Callable[[int], str]] = {
     State.DRAFT: lambda number: count(number, "draft"),
     State.COMMITTED: "{:,} committed".format,
     State.SYNCING: "{:,} being sent".format,
-    State.SYNC_ERROR: "{:,} rejected by PEMS".format,
+    State.SYNC_ERROR: "{:,} not taken by PEMS".format,
     State.CONFLICT: "{:,} in conflict".format,
 }
 

@@ -144,7 +144,7 @@ def test_it_says_whose_changes_are_in_what_state(world: World) -> None:
         ({"committed": 18}, "by ann: 18 committed"),
         (
             {"draft": 1300, "syncing": 1, "sync_error": 2, "conflict": 3},
-            "by ann: 1,300 drafts, 1 being sent, 2 rejected by PEMS, 3 in conflict",
+            "by ann: 1,300 drafts, 1 being sent, 2 not taken by PEMS, 3 in conflict",
         ),
     ],
 )
