@@ -40,6 +40,8 @@ def _measured(_temporary: Path, _folder: Path, given: argparse.Namespace) -> Ite
     with running_server() as server, a_matrix(server, size) as matrix:
         for name in given.only:
             user, work = OPERATIONS[name]
+            # As autovacuum does where it is at work: else the dead rows of all dry runs before are passed over.
+            matrix.admin.execute("VACUUM")
             for state in STATES:
                 own, beside = interleaved(
                     _on(matrix, state, user, work), _on(matrix, "fresh", user, work), given.rounds
