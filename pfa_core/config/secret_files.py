@@ -126,8 +126,10 @@ class PreparedFile:
         Raises:
             IoFailure: It cannot be put there.
         """
+        from pfa_core.files.beside import name_new
+
         try:
-            os.link(self.temporary, self.path)
+            name_new(self.temporary, self.path)
         except FileExistsError:
             return False
         except OSError as error:

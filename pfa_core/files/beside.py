@@ -29,6 +29,26 @@ def _named(target: Path) -> str:
     return sha256(name).hexdigest()
 
 
+def name_new(temporary: Path, target: Path) -> None:
+    """Give a file its name unless that is taken, which `rename` does not ask.
+
+    Where a file system has no second names, the file is empty for a moment.
+
+    Raises:
+        FileExistsError: The name is taken.
+        OSError: It cannot be given; the file stays under its first name.
+    """
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        temporary.replace(target)
+    else:
+        temporary.unlink()
+
+
 def mark_written(descriptor: int) -> None:
     """Say to other processes that a file is being written, until it is closed."""
     with suppress(OSError):  # some network file systems have no locks

@@ -12,7 +12,14 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from pfa_core.errors import IllegalTransition, IoFailure, ReaderGone
-from pfa_core.files.beside import access_of, give, mark_written, name_beside, remove_left
+from pfa_core.files.beside import (
+    access_of,
+    give,
+    mark_written,
+    name_beside,
+    name_new,
+    remove_left,
+)
 from pfa_core.files.descriptors import descriptor_of
 
 PRIVATE = 0o600
@@ -70,7 +77,7 @@ def creating(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             if os.path.lexists(target):
                 remove_left(target)
                 raise FileExistsError
-            with _beside(target, PRIVATE, put=_name_new) as file:
+            with _beside(target, PRIVATE, put=name_new) as file:
                 yield file
         except FileExistsError:
             raise IllegalTransition(
@@ -89,19 +96,6 @@ def _explained(name: str) -> Iterator[None]:
         if "null byte" not in str(error):
             raise
         raise IoFailure(f"not a file name: {name!r}") from None
-
-
-def _name_new(temporary: Path, target: Path) -> None:
-    """Give a file its name unless that is taken, which `rename` does not ask."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without a second name
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
-        temporary.replace(target)
-    else:
-        temporary.unlink()
 
 
 @contextmanager

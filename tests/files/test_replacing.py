@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from pfa_core.config.secret_files import prepare_secret_file
 from pfa_core.errors import IllegalTransition, IoFailure, ReaderGone
 from pfa_core.files import beside
 from pfa_core.files.replacing import creating, replacing
@@ -345,3 +346,34 @@ def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(IoFailure), replacing(path) as file:
         file.write(b"new")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def no_second_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As FAT and some network file systems."""
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+
+
+@pytest.mark.usefixtures("no_second_names")
+def test_without_second_names_a_new_file_is_made_and_a_taken_name_refused(tmp_path: Path) -> None:
+    with creating(tmp_path / "one") as file:
+        file.write(b"first")
+    with (
+        pytest.raises(IllegalTransition, match="not overwritten"),
+        creating(tmp_path / "one") as file,
+    ):
+        file.write(b"second")
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"one": b"first"}
+
+
+@pytest.mark.usefixtures("no_second_names")
+def test_without_second_names_a_secret_is_put_where_none_is(tmp_path: Path) -> None:
+    path = tmp_path / "jwt.key"
+    assert prepare_secret_file(path, "first").publish_first()
+    assert not prepare_secret_file(path, "second").publish_first()
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {"jwt.key": b"first\n"}
+    assert path.stat().st_mode & 0o777 == 0o600
