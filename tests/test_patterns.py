@@ -134,6 +134,8 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pfa_cli.framework.durations._DURATION": ("fullmatch", ()),
     "pfa_cli.commands.status._REQUIRED": ("match", ()),
     "pfa_cli.framework.help._AT_LEAST": ("sub", ("x>=1" * 25_000, "x>=" + "1" * LENGTH)),
+    "pfa_cli.commands.drafts.shift._DAYS": ("fullmatch", ("1" * LENGTH + "x",)),
+    "pfa_cli.framework.help._ITS_NAME": ("match", ("pfa" + " a" * 50_000 + "A",)),
     "pfa_cli.framework.help._BETWEEN": ("sub", ("1<=x<=" * 16_000, "1<=x<=" + "1" * LENGTH)),
     "pfa_cli.framework.moments._DAY": ("fullmatch", ()),
     "pfa_cli.framework.numbers._NEGATIVE": ("fullmatch", ()),

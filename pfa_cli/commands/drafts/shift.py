@@ -25,7 +25,7 @@ from pfa_cli.framework.talk import Talk
 from pfa_core.model.query import Filters
 
 # As relative dates of `draft set`, whose months and years have no number of days.
-_DAYS = re.compile(r"([+-]?[0-9]+)([dw]?)", re.IGNORECASE)
+_DAYS = re.compile(r"([+-]?[0-9]{1,9})([dw]?)", re.IGNORECASE)
 
 
 def days_of(text: str) -> int:
