@@ -71,7 +71,8 @@ STEPS = (
         ("sync", "pull"),
     ),
     Step(
-        "List the planned cranes (the first five).", ("list", "--category", "Crane", "--limit", "5")
+        "List the planned cranes (the first five).",
+        ("list", "--category", "Crane", "--no-actualized", "--no-discontinued", "--limit", "5"),
     ),
     Step("Sum the cost: plan, forecast, actual.", ("stats",)),
     Step(

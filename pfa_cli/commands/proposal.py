@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pfa_core as core
@@ -11,8 +10,9 @@ from pfa_cli.framework.invocation import Invocation
 from pfa_cli.framework.progress import ProgressLine
 from pfa_cli.framework.talk import Talk
 from pfa_cli.render import streams
+from pfa_cli.render.changes import amount_change
 from pfa_cli.render.escape import visible
-from pfa_cli.render.humanize import count, money, signed
+from pfa_cli.render.humanize import count
 
 if TYPE_CHECKING:
     from pfa_core.drafts.summary import DraftSummary, SessionSummary
@@ -60,12 +60,11 @@ def _lines(summary: DraftSummary) -> list[str]:
 
 def _line(session: SessionSummary) -> str:
     numbers = f"{count(session.records, 'record')}, {count(session.fields, 'field')}"
-    return (
-        f"  {session.session_id}: {numbers}{_cost(session.forecast_before, session.forecast_after)}"
-    )
+    return f"  {session.session_id}: {numbers}{_cost(session)}"
 
 
-def _cost(before: Decimal | None, after: Decimal | None) -> str:
-    if before is None or after is None:
+def _cost(session: SessionSummary) -> str:
+    if session.cost_effect is None:
         return ""
-    return f", forecast {money(before)} → {money(after)} ({signed(after - before)})"
+    change = amount_change(session.forecast_before, session.forecast_after, session.cost_effect)
+    return f", forecast {change}"

@@ -161,7 +161,7 @@ def _sort_keys(text: str, by: tuple[str, ...]) -> str:
 
 def _rows(found: Stats[Amount], names: tuple[str, ...], look: Look) -> Iterable[Mapping[str, Any]]:
     """Make the rows: of tables with their totals, of ids the groups only."""
-    rows = group_rows(found, names, totals=look.is_page)
+    rows = group_rows(found, names, totals=look.is_page, shown=look.columns)
     if look.format is Format.IDS:
         return [row for row in rows if row[GROUP_COUNT] == 1]
     return rows

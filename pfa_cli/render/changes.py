@@ -107,16 +107,24 @@ def preview_lines(preview: SavePreview) -> Iterator[str]:
     for each in preview.fields:
         line = f"  {each.field:{width}}  {count(each.records, 'record')}"
         is_money = each.field in MONEY
-        yield f"{line}, in all {_change(each.before, each.after)}" if is_money else line
-    yield f"  forecast cost of {count(preview.records, 'record')}: " + _change(
-        preview.forecast_before, preview.forecast_after
-    )
+        yield f"{line}, in all {amount_change(each.before, each.after)}" if is_money else line
+    change = amount_change(preview.forecast_before, preview.forecast_after, preview.cost_effect)
+    yield f"  forecast cost of {count(preview.records, 'record')}: {change}"
 
 
-def _change(before: Amount, after: Amount) -> str:
+def amount_change(before: Amount, after: Amount, effect: Amount = None) -> str:
+    """Format what an amount was, is and differs by.
+
+    Args:
+        effect: The exact difference, rounded by itself; None: that of both.
+    """
     if before is None or after is None:
         return money(None)
-    return f"{money(before)} → {money(after)} ({signed(after - before)})"
+    more = after - before
+    rounded = "; each amount is rounded by itself" if effect not in (None, more) else ""
+    return (
+        f"{money(before)} → {money(after)} ({signed(more if effect is None else effect)}{rounded})"
+    )
 
 
 def _named(ids: Sequence[str]) -> str:

@@ -163,14 +163,31 @@ def group_columns(*, timed: bool) -> tuple[str, ...]:
 
 
 def group_rows(
-    stats: Stats[Amount], by: Sequence[str], *, totals: bool = False
+    stats: Stats[Amount], by: Sequence[str], *, totals: bool = False, shown: Sequence[str] = ()
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield a row for each line: its key, then its measures."""
+    """Yield a row for each line: its key, then its measures.
+
+    Args:
+        shown: The columns that were chosen; a word whose column is not among them stands beside it.
+    """
     for line in group_lines(stats, by, totals=totals):
         row: dict[str, Any] = dict(zip(by, line.key, strict=True))
+        if line.word and shown:
+            _show_word(row, line.word, by, shown)
         row[GROUP_COUNT] = line.group_count
         row.update(_flat(line.figures) if line.figures else _flat_line(line))
         yield row
+
+
+def _show_word(row: dict[str, Any], word: str, by: Sequence[str], shown: Sequence[str]) -> None:
+    """Put a line's word into the next column that is shown, or behind the last value."""
+    place = [row[name] for name in by].index(word)
+    behind = [name for name in by[place:] if name in shown]
+    before = [name for name in by[:place] if name in shown]
+    if behind:
+        row[behind[0]] = word
+    elif before:
+        row[before[-1]] = f"{row[before[-1]]} {word}"
 
 
 def _flat(figures: Figures[Amount]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _VARIABLES = {
 }
 # What holds where nothing is configured, and there is no value that would mean the same.
 _OTHERWISE = {
-    "organization": "the only one of the token",
+    "organization": "that of the token, where it holds one",
     "database_url": "the embedded server",
     "database_read_url": "that server itself",
     "database_pooled": "detected",

@@ -53,8 +53,8 @@ class RecordPreview:
 class SavePreview:
     """What a save would change; money is None where the caller may not see it.
 
-    `forecast_before` and `forecast_after` are the forecast costs of these records. `changed` names the first
-    `MOST_NAMED` of them by id.
+    `forecast_before` and `forecast_after` are the forecast costs of these records, `cost_effect` is their exact
+    difference, rounded as that of `diff`. `changed` names the first `MOST_NAMED` of them by id.
     """
 
     records: int
@@ -62,6 +62,7 @@ class SavePreview:
     changed: list[RecordPreview]
     forecast_before: Amount
     forecast_after: Amount
+    cost_effect: Amount
     masked: bool = False
 
 
@@ -118,6 +119,9 @@ class Preview:
             changed=self._changed,
             forecast_before=self.mask.amount(cents(money(self._cost.before))),
             forecast_after=self.mask.amount(cents(money(self._cost.after))),
+            cost_effect=self.mask.amount(
+                cents(money(EXACT.subtract(self._cost.after, self._cost.before)))
+            ),
             masked=self.mask.hides,
         )
 

@@ -14,7 +14,7 @@ from pfa_core.model.costing import Costing
 from pfa_core.model.delta import changes
 from pfa_core.model.ids import SessionId
 from pfa_core.model.modification import State
-from pfa_core.model.money import ZERO, Amount, cents, forecast_money_days, money
+from pfa_core.model.money import EXACT, ZERO, Amount, cents, forecast_money_days, money
 from pfa_core.model.query import Filters
 from pfa_core.model.rights import Operation
 from pfa_core.operation import Tx, reads
@@ -25,7 +25,8 @@ from pfa_core.store import members
 class SessionSummary:
     """The drafts of one session: how many records and fields they change.
 
-    The forecast's cost of these records is that before and after the drafts; None where money is masked.
+    The forecast's cost of these records is that before and after the drafts, and `cost_effect` their exact
+    difference, rounded as that of `diff`; None where money is masked.
     """
 
     session_id: SessionId
@@ -33,6 +34,7 @@ class SessionSummary:
     fields: int
     forecast_before: Amount
     forecast_after: Amount
+    cost_effect: Amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ def summarize_drafts(tx: Tx) -> DraftSummary:
             fields=total.fields,
             forecast_before=tx.mask.amount(cents(money(total.before))),
             forecast_after=tx.mask.amount(cents(money(total.after))),
+            cost_effect=tx.mask.amount(cents(money(EXACT.subtract(total.after, total.before)))),
         )
         for session_id, total in sorted(sums.items())
     ]

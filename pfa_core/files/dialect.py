@@ -52,7 +52,9 @@ def refuse_foreign_content(
     if found:
         what, hint = found
         hint = workbook if workbook and hint == _SAVE and what != "a PDF" else hint
-        raise InvalidData(f"{name} is {what}, not text in UTF-8; {kept}", hint=hint)
+        # Markup is text; that it is not JSON or a table either is all that is wrong with it.
+        wanted = "a list of records" if what in ("XML", "a web page") else "text in UTF-8"
+        raise InvalidData(f"{name} is {what}, not {wanted}; {kept}", hint=hint)
 
 
 def _foreign(head: bytes) -> tuple[str, str] | None:

@@ -38,7 +38,8 @@ SELECT %(organization_id)s,
            'version', m.version, 'base_version', m.base_version, 'created_at', m.created_at)
             -- What waited for another attempt waits for the next push where it is taken back.
             ELSE jsonb_strip_nulls(jsonb_build_object(
-           'state', CASE WHEN m.next_attempt_at IS NULL THEN m.state ELSE 'committed' END, 'version', m.version, 'generation', m.generation,
+           'state', CASE WHEN m.next_attempt_at IS NULL THEN m.state ELSE 'committed' END,
+           'version', m.version, 'generation', m.generation,
            'base_version', m.base_version, 'created_at', m.created_at, 'committed_at', m.committed_at,
            'attempts', m.attempts, 'failures', m.failures, 'first_attempt_at', m.first_attempt_at,
            'sync_error', m.sync_error,

@@ -190,6 +190,7 @@ def test_a_preview_hides_money_without_the_right(ready: Pfa) -> None:
     shown = ready("draft", "set", "H-001", "forecastEnd=+1m", "-n", "-o", "json", *as_bob).json
     assert "4000" not in str(shown)
     assert (shown["preview"]["forecastBefore"], shown["preview"]["forecastAfter"]) == (None, None)
+    assert shown["preview"]["costEffect"] is None
 
 
 def test_a_preview_says_masked_in_place_of_money_that_was_drafted_before(ready: Pfa) -> None:
@@ -223,6 +224,7 @@ def test_a_preview_is_in_the_json_of_a_dry_run_only(ready: Pfa) -> None:
         ],
         "forecastBefore": 2800,
         "forecastAfter": 2940,
+        "costEffect": Decimal("140.00"),
     }
     assert "preview" not in ready(*words).json
 

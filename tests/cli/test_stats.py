@@ -177,6 +177,29 @@ class TestTable:
         exact = pfa("stats", "--by", "category", "--category", "B", "-o", "table").out
         assert "off forecast" not in exact
 
+    @pytest.mark.parametrize(
+        ("columns", "labels"),
+        [
+            ("areaSilo", ["Jetty", "Silo 4", "subtotal", "total"]),
+            ("category", ["Crane", "Crane", "Crane subtotal", "total"]),
+            ("category,areaSilo", ["Crane Jetty", "Crane Silo 4", "Crane subtotal", "total"]),
+        ],
+    )
+    def test_a_word_whose_column_is_left_out_stands_beside_it(
+        self, pfa: Pfa, columns: str, labels: list[str]
+    ) -> None:
+        rows = [
+            baseline_record(
+                number, category="Crane", areaSilo=silo, source="Purchase", purchasePrice=5
+            )
+            for number, silo in enumerate(("Jetty", "Silo 4"), 1)
+        ]
+        pfa("init", "--org", "HOLNG")
+        pfa("sync", "pull", "--from", write_lines(pfa.folder / "mirror.jsonl", rows))
+        words = ("stats", "--by", "category,areaSilo", "--sort", "areaSilo", "-o", "table")
+        lines = pfa(*words, "--columns", f"{columns},forecast_total").lines[2:]
+        assert [" ".join(line.split()[:-1]) for line in lines] == labels
+
 
 class TestPeriods:
     def test_the_figures_are_those_of_the_period(self, ready: Pfa) -> None:

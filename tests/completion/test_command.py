@@ -54,7 +54,7 @@ def test_another_shell_is_refused_with_the_known_ones(
     assert main(["completion", *words]) == 2
     said = capsys.readouterr().err
     assert message in said
-    assert "hint: type: pfa completion bash|zsh|fish\n" in said
+    assert "hint: type: pfa completion --install bash, or with zsh or fish\n" in said
 
 
 @pytest.mark.parametrize("words", [["bash"], ["bash", "--install"]], ids=" ".join)

@@ -159,12 +159,22 @@ class TestHeader:
         ("pfaId,model\n".encode("utf-32"), "UTF-32"),
         (b"%PDF-1.7\n", "a PDF"),
         (b"BZh91AY&SY", "compressed by bzip2"),
-        (b"\xef\xbb\xbf\n <!DOCTYPE html><html>", "a web page"),
-        (b"<?xml version='1.0'?>", "XML"),
     ],
 )
 def test_content_that_is_no_text_in_utf_8_is_named(content: bytes, what: str) -> None:
     with pytest.raises(InvalidData, match=f"in.csv is {what}, not text in UTF-8; nothing was"):
+        refuse_foreign_content(content, "in.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\xef\xbb\xbf\n <!DOCTYPE html><html>", "a web page"),
+        (b"<?xml version='1.0'?>", "XML"),
+    ],
+)
+def test_markup_is_named_and_not_said_to_be_in_another_encoding(content: bytes, what: str) -> None:
+    with pytest.raises(InvalidData, match=f"in.csv is {what}, not a list of records; nothing was"):
         refuse_foreign_content(content, "in.csv")
 
 

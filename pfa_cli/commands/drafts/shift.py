@@ -34,7 +34,7 @@ def days_of(text: str) -> int:
     Raises:
         BadParameter: The text has another form.
     """
-    found = _DAYS.fullmatch(str(text).strip())
+    found = _DAYS.fullmatch(text.strip())
     if not found:
         raise typer.BadParameter(f"{text!r} is not a number of days or weeks: 14, 14d, -2w")
     number, unit = found.groups()
