@@ -40,7 +40,7 @@ def shell_of(name: str, environ: Mapping[str, str]) -> str:
     if found not in SHELLS:
         raise InvalidRequest(
             f"no completion for the shell {found!r}" if found else "which shell? SHELL is not set",
-            hint=f"type: pfa completion --install {SHELLS[0]}, or with {' or '.join(SHELLS[1:])}",
+            hint="type: pfa completion --install bash, or with zsh or fish",
         )
     return found
 
